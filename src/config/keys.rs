@@ -1,0 +1,138 @@
+//! Every key of the configuration: its name, type, default, bounds and what it is for.
+//!
+//! The comments are shown to operators (in `etc/herald.toml` and `docs/config.md`) as they stand.
+
+use super::schema::{bounds, key, settings};
+use super::value::{Domain, Level, LogFormat, PlainWithoutTls};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+settings! {
+    {
+        /// The domain of the users: `alice` is `alice@DOMAIN`.
+        domain: Domain = Domain::localhost();
+        /// The folder that holds all that lasts: the database, the operator's token, the
+        /// development certificate. A relative path begins where the server is started.
+        data_dir: PathBuf = PathBuf::from("data");
+        /// How long clients get to take their leave when the server is told to stop; then their
+        /// connections are cut. The process is gone within 10 seconds.
+        drain_secs: u32 = 8, 0..9 "seconds";
+    }
+
+    /// Where the server listens. "" switches a listener off; port 0 takes any free port
+    /// (`addresses.json` in the data folder says which).
+    listen Listen {
+        /// XMPP over TCP (RFC 6120), with STARTTLS.
+        xmpp: Option<SocketAddr> = Some(loopback(5222));
+        /// XMPP over TCP, TLS from the first byte (XEP-0368).
+        xmpps: Option<SocketAddr> = Some(loopback(5223));
+        /// HTTP: BOSH at `/http-bind`, WebSocket at `/ws`, `/.well-known/host-meta`.
+        http: Option<SocketAddr> = Some(loopback(5280));
+        /// The same over TLS.
+        https: Option<SocketAddr> = Some(loopback(5443));
+        /// The operator's API, in the clear: keep it on loopback or behind a proxy.
+        admin: Option<SocketAddr> = Some(loopback(5281));
+    }
+
+    /// The certificate. With none named, one for development is made in the data folder.
+    tls Tls {
+        /// A PEM file with the certificate chain, the server's own certificate first.
+        certificate: Option<PathBuf> = None;
+        /// A PEM file with its private key (PKCS#8, PKCS#1 or SEC1).
+        key: Option<PathBuf> = None;
+    }
+
+    /// Logging in.
+    auth Auth {
+        /// May a password come in the clear (SASL PLAIN without TLS)? "never", or "loopback": to
+        /// 127.0.0.0/8 only.
+        plain_without_tls: PlainWithoutTls = PlainWithoutTls::Never;
+        /// Rounds of PBKDF2 for a new password (RFC 7677 asks for 4096 at least). More make stolen
+        /// keys dearer to try, and PLAIN logins and `user import` slower.
+        scram_iterations: u32 = 4096, 4096..1_000_000 "rounds";
+        /// How long a connection may take from its first byte to a bound resource; then it is closed.
+        login_secs: u32 = 30, 1..600 "seconds";
+        /// Failed tries on one connection; then it is closed.
+        tries_max: u32 = 5, 1..100 "tries";
+    }
+
+    /// What one client may use, and all of them together.
+    limits Limits {
+        /// Open connections on all client listeners; one more is closed at once.
+        connections_max: u32 = 1_000_000, 1..100_000_000 "connections";
+        /// Connections that have not logged in; when there are more, the one that has waited
+        /// longest is closed.
+        unauthenticated_max: u32 = 20_000, 1..100_000_000 "connections";
+        /// One stanza, or any other top-level element of a stream; a larger one ends the stream
+        /// with `policy-violation`.
+        stanza_bytes_max: usize = 262_144, 10_000..16_777_216 "bytes";
+        /// How deep elements may be nested; the stream ends with `policy-violation`.
+        depth_max: u32 = 64, 8..1_000 "levels";
+        /// Attributes of one element; the stream ends with `policy-violation`.
+        attributes_max: u32 = 128, 8..10_000 "attributes";
+        /// Elements in one stanza; the stream ends with `policy-violation`.
+        elements_max: u32 = 8_192, 64..1_000_000 "elements";
+        /// The head of one HTTP request; a larger one is answered with 431.
+        http_head_bytes_max: usize = 8_192, 1_024..65_536 "bytes";
+        /// How long one HTTP request (or a TLS handshake) may take to come in; then the connection
+        /// is closed.
+        head_secs: u32 = 10, 1..600 "seconds";
+        /// What waits to be written to one connection; beyond it the connection is closed, and what
+        /// was not delivered goes to the user's other resources or is kept.
+        outbox_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
+        /// What waits for one user's actor; its own clients wait, others get `resource-constraint`.
+        mailbox_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
+        /// Resources of one user at a time; one more is refused with `resource-constraint`.
+        resources_max: u32 = 16, 1..1_000 "resources";
+        /// Contacts in one roster; one more is refused with `resource-constraint`.
+        roster_max: u32 = 2_000, 1..100_000 "contacts";
+        /// A user's actor without connections ends after this time; the next message starts it again.
+        idle_secs: u32 = 60, 1..86_400 "seconds";
+    }
+
+    /// BOSH (XEP-0124), the sessions of browsers behind HTTP.
+    bosh Bosh {
+        /// How long an empty request may be held; what a client asks beyond it is cut to it.
+        wait_max_secs: u32 = 55, 1..600 "seconds";
+        /// Requests held at a time for one session.
+        hold_max: u32 = 1, 1..10 "requests";
+        /// A session without a request for this long has ended.
+        inactivity_secs: u32 = 90, 5..3_600 "seconds";
+        /// The shortest time between the empty requests of a client that does not let them be held.
+        polling_secs: u32 = 2, 1..60 "seconds";
+        /// The longest pause that a client may ask for.
+        maxpause_secs: u32 = 120, 1..3_600 "seconds";
+        /// The body of one request; a larger one is answered with 413.
+        body_bytes_max: usize = 262_144, 10_000..16_777_216 "bytes";
+        /// What waits for one session's next request, and what is kept for a repeated one; beyond
+        /// it the session is ended, and what was not acknowledged is kept for the user.
+        queue_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
+    }
+
+    /// Messages kept for users who are away (XEP-0160).
+    offline Offline {
+        /// Kept for one user; one more is refused with `service-unavailable`.
+        messages_max: u32 = 1_000, 0..1_000_000 "messages";
+    }
+
+    /// The operator's API.
+    admin Admin {
+        /// The body of one request; a larger one is answered with 413.
+        body_bytes_max: usize = 1_048_576, 4_096..67_108_864 "bytes";
+        /// Requests in work at a time; one more is answered with 429.
+        requests_max: u32 = 256, 1..10_000 "requests";
+    }
+
+    /// The log, on standard error. The environment variable RUST_LOG, when set, rules the level
+    /// (`RUST_LOG=info,herald=debug`).
+    log Log {
+        /// "error", "warn", "info", "debug" or "trace".
+        level: Level = Level::Info;
+        /// "text" for people, "json" for machines: one object on each line.
+        format: LogFormat = LogFormat::Text;
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}

@@ -1,0 +1,232 @@
+use super::keys::SECTIONS;
+use super::read::read;
+use super::*;
+use expect_test::{Expect, expect, expect_file};
+
+/// What the file's problems are, one on each line.
+fn check(text: &str, expected: Expect) {
+    let found = match read(text) {
+        Ok(_) => "fine".into(),
+        Err(problems) => problems
+            .iter()
+            .map(|p| p.to_string())
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    expected.assert_eq(&found);
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    assert_eq!(read(""), Ok(Config::default()));
+}
+
+#[test]
+fn the_example_file_is_the_defaults_and_names_every_key() {
+    expect_file!["../../etc/herald.toml"].assert_eq(&super::reference::example());
+    let text = &super::reference::example();
+    assert_eq!(read(text), Ok(Config::default()));
+    let table: toml::Table = text.parse().expect("it is TOML");
+    for section in SECTIONS {
+        let there = match section.name {
+            "" => &table,
+            name => table[name].as_table().expect("a section"),
+        };
+        for key in section.keys {
+            assert!(
+                there.contains_key(key.name),
+                "{}.{} is not in the file",
+                section.name,
+                key.name
+            );
+        }
+        let nested = there.iter().filter(|(_, v)| !v.is_table()).count();
+        assert_eq!(
+            nested,
+            section.keys.len(),
+            "the file has keys in [{}] that do not exist",
+            section.name
+        );
+    }
+}
+
+#[test]
+fn the_page_is_what_the_code_says() {
+    expect_file!["../../docs/config.md"].assert_eq(&super::reference::page());
+}
+
+#[test]
+fn what_is_shown_reads_back_as_the_same() {
+    let text = r#"
+domain = "chat.example"
+drain_secs = 3
+[listen]
+xmpps = ""
+http = "[::1]:0"
+[tls]
+certificate = "a \"b\".pem"
+key = "k.pem"
+[auth]
+plain_without_tls = "loopback"
+[log]
+level = "warn"
+format = "json"
+"#;
+    let config = read(text).expect("it is right");
+    assert_eq!(config.listen.xmpps, None);
+    assert_eq!(config.auth.plain_without_tls, PlainWithoutTls::Loopback);
+    for comments in [false, true] {
+        assert_eq!(read(&commented(&config, comments)), Ok(config.clone()));
+    }
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_place_and_a_suggestion() {
+    check(
+        "domian = 'x'",
+        expect![
+            "1:1: unknown key `domian` at the top: did you mean `domain`? (valid here: domain, data_dir, drain_secs, listen, tls, auth, limits, bosh, offline, admin, log)"
+        ],
+    );
+    check(
+        "\n[lisen]\nxmpp = ''",
+        expect![
+            "2:2: unknown key `lisen` at the top: did you mean `listen`? (valid here: domain, data_dir, drain_secs, listen, tls, auth, limits, bosh, offline, admin, log)"
+        ],
+    );
+    check(
+        "[listen]\n  xmp = ''",
+        expect![
+            "2:3: unknown key `xmp` in [listen]: did you mean `xmpp`? (valid here: xmpp, xmpps, http, https, admin)"
+        ],
+    );
+    check(
+        "[listen]\ndomain = ''",
+        expect![
+            "2:1: unknown key `domain` in [listen]: `domain` belongs above all sections (valid here: xmpp, xmpps, http, https, admin)"
+        ],
+    );
+    check(
+        "wait_max_secs = 3",
+        expect![
+            "1:1: unknown key `wait_max_secs` at the top: `wait_max_secs` belongs in [bosh] (valid here: domain, data_dir, drain_secs, listen, tls, auth, limits, bosh, offline, admin, log)"
+        ],
+    );
+    check(
+        "[offline]\nzebra = 3",
+        expect![
+            "2:1: unknown key `zebra` in [offline]: nothing has a name like it (valid here: messages_max)"
+        ],
+    );
+}
+
+#[test]
+fn wrong_types_and_numbers_out_of_range_are_refused_with_their_unit() {
+    check(
+        "domain = 7",
+        expect![[r#"1:10: `domain`: it is an integer; it must be a domain such as "example.com""#]],
+    );
+    check(
+        "domain = 'a@b'",
+        expect![[
+            r#"1:10: `domain`: "a@b" is no domain; it must be a domain such as "example.com""#
+        ]],
+    );
+    check(
+        "data_dir = ''",
+        expect!["1:12: `data_dir`: it is empty; it must be a path"],
+    );
+    check(
+        "listen = 'here'",
+        expect!["1:10: `listen` is a section, not a string: write [listen] and its keys below"],
+    );
+    check(
+        "[listen]\nxmpp = 'localhost:5222'",
+        expect![[
+            r#"2:8: `listen.xmpp`: "localhost:5222" is no address; it must be an IP address with a port such as "127.0.0.1:5222" or "[::]:5222", or "" for off"#
+        ]],
+    );
+    check(
+        "[bosh]\nwait_max_secs = '55'",
+        expect![
+            "2:17: `bosh.wait_max_secs`: it is a string; it must be a number of seconds, 1 to 600"
+        ],
+    );
+    check(
+        "[bosh]\nwait_max_secs = 601",
+        expect![
+            "2:17: `bosh.wait_max_secs`: 601 is out of range; it must be a number of seconds, 1 to 600"
+        ],
+    );
+    check(
+        "[bosh]\nwait_max_secs = -1",
+        expect![
+            "2:17: `bosh.wait_max_secs`: -1 is out of range; it must be a number of seconds, 1 to 600"
+        ],
+    );
+    check(
+        "[bosh]\nwait_max_secs = 99999999999999999999",
+        expect![
+            "2:17: `bosh.wait_max_secs`: 99999999999999999999 is out of range; it must be a number of seconds, 1 to 600"
+        ],
+    );
+    check(
+        "[bosh]\nwait_max_secs = 5.5",
+        expect![
+            "2:17: `bosh.wait_max_secs`: it is a float; it must be a number of seconds, 1 to 600"
+        ],
+    );
+    check(
+        "[auth]\nplain_without_tls = 'loopbak'",
+        expect![[
+            r#"2:21: `auth.plain_without_tls`: "loopbak" is not one of "never" or "loopback"; did you mean "loopback"?"#
+        ]],
+    );
+    check(
+        "[log]\nlevel = 'loud'",
+        expect![[
+            r#"2:9: `log.level`: "loud" is not one of "error", "warn", "info", "debug" or "trace""#
+        ]],
+    );
+}
+
+#[test]
+fn every_problem_is_told_in_the_order_of_the_file() {
+    check(
+        "[log]\nlevl = 1\nformat = 2\n[bosh]\nhold_max = 0\n",
+        expect![[r#"
+        2:1: unknown key `levl` in [log]: did you mean `level`? (valid here: level, format)
+        3:10: `log.format`: it is an integer; it must be "text" or "json"
+        5:12: `bosh.hold_max`: 0 is out of range; it must be a number of requests, 1 to 10"#]],
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_place() {
+    check(
+        "domain = ",
+        expect!["1:10: string values must be quoted, expected literal string"],
+    );
+    check("domain = 'a'\ndomain = 'b'", expect!["2:1: duplicate key"]);
+    check("[tls\n", expect!["1:5: unclosed table, expected `]`"]);
+}
+
+#[test]
+fn keys_that_do_not_go_together_are_refused() {
+    check(
+        "[tls]\ncertificate = 'c.pem'",
+        expect!["2:1: `tls.certificate` needs `tls.key` beside it"],
+    );
+    check(
+        "[tls]\nkey = 'k.pem'",
+        expect!["2:1: `tls.key` needs `tls.certificate` beside it"],
+    );
+    check(
+        "[listen]\nhttp = '127.0.0.1:5222'",
+        expect!["2:1: `listen.http` and `listen.xmpp` are both 127.0.0.1:5222"],
+    );
+    check(
+        "[listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'",
+        expect!["fine"],
+    );
+}

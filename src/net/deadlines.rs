@@ -1,0 +1,94 @@
+//! When to look at a BOSH session again: one coarse wheel for all of them.
+//!
+//! A session that is to be looked at at some time stands in that time's slot as a weak reference of
+//! eight bytes; there is no task, no sleep and no walk over all sessions. A deadline that moves back
+//! costs nothing: the session is looked at too early, and stands in a later slot from then on.
+
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// Length of a slot. A deadline is kept up to one slot late, never early.
+pub(crate) const SLOT: Duration = Duration::from_millis(250);
+/// Slots in the wheel: 128 s. What is due later is looked at on the way.
+const SLOTS: usize = 512;
+
+/// The wheel.
+pub(crate) struct Deadlines<T> {
+    start: Instant,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    /// The next slot to be emptied, counted from the start.
+    next: u64,
+    slots: Box<[Vec<Weak<T>>]>,
+}
+
+impl<T> Deadlines<T> {
+    pub(crate) fn new(start: Instant) -> Deadlines<T> {
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        Deadlines { start, state: Mutex::new(State { next: 0, slots }) }
+    }
+
+    /// Looks at `item` at `when`, or up to a slot later. Returns the time it really will be.
+    pub(crate) fn put(&self, when: Instant, item: &Arc<T>) -> Instant {
+        let due = when.saturating_duration_since(self.start).as_nanos().div_ceil(SLOT.as_nanos()) as u64;
+        let mut state = self.state.lock();
+        let slot = due.clamp(state.next, state.next + SLOTS as u64 - 1);
+        state.slots[slot as usize % SLOTS].push(Arc::downgrade(item));
+        self.start + SLOT * slot as u32
+    }
+
+    /// Everything due by `now`.
+    pub(crate) fn due(&self, now: Instant) -> Vec<Arc<T>> {
+        let current = (now.saturating_duration_since(self.start).as_nanos() / SLOT.as_nanos()) as u64;
+        let mut state = self.state.lock();
+        let mut out = Vec::new();
+        while state.next <= current {
+            let slot = state.next as usize % SLOTS;
+            out.append(&mut state.slots[slot]);
+            state.slots[slot] = Vec::new();
+            state.next += 1;
+        }
+        drop(state);
+        out.into_iter().filter_map(|weak| weak.upgrade()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_at_its_time_and_once() {
+        let start = Instant::now();
+        let wheel = Deadlines::new(start);
+        let items: Vec<_> = (0..2_000u64).map(Arc::new).collect();
+        for item in &items {
+            wheel.put(start + Duration::from_millis(**item * 50), item);
+        }
+        let mut seen = 0;
+        for ms in (0..=101_000).step_by(90) {
+            let now = start + Duration::from_millis(ms);
+            for item in wheel.due(now) {
+                let want = Duration::from_millis(*item * 50);
+                assert!(want <= now - start && now - start <= want + SLOT + Duration::from_millis(90));
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 2_000);
+    }
+
+    #[test]
+    fn far_ones_are_looked_at_on_the_way_and_dead_ones_never() {
+        let start = Instant::now();
+        let wheel = Deadlines::new(start);
+        let far = Arc::new(());
+        let looked_at = wheel.put(start + SLOT * 3 * SLOTS as u32, &far);
+        assert!(looked_at < start + SLOT * SLOTS as u32);
+        assert_eq!(wheel.due(looked_at).len(), 1);
+        wheel.put(start, &Arc::new(()));
+        assert_eq!(wheel.due(looked_at + SLOT * 2).len(), 0);
+    }
+}

@@ -1,0 +1,193 @@
+//! One request head, parsed by `httparse` and reduced to what this listener needs (RFC 9112).
+
+use httparse::{EMPTY_HEADER, Status};
+
+/// Headers in one request; more are refused with 431.
+const HEADERS_MAX: usize = 64;
+
+/// What this listener answers to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Method {
+    Get,
+    Head,
+    Post,
+    Options,
+    Other,
+}
+
+/// The head of a request.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    /// Without the query.
+    pub(crate) path: Box<str>,
+    /// May another request follow on this connection?
+    pub(crate) keep_alive: bool,
+    /// HTTP/1.1 or later: `Connection: close` must be said, and 100-continue may be.
+    pub(crate) http_1_1: bool,
+    pub(crate) content_length: usize,
+    /// The client waits for a `100 Continue` before it sends the body.
+    pub(crate) expects_continue: bool,
+    /// Does the client want to become a WebSocket?
+    pub(crate) upgrade: Option<Box<Upgrade>>,
+}
+
+/// The WebSocket handshake of a request (RFC 6455 section 4.2.1).
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Upgrade {
+    pub(crate) key: Option<String>,
+    pub(crate) version: Option<String>,
+    /// Is `xmpp` among the sub-protocols offered (RFC 7395 section 3.1)?
+    pub(crate) xmpp: bool,
+}
+
+/// A head that gets no further: the status to answer with, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BadHead(pub(crate) u16, pub(crate) &'static str);
+
+/// The head at the start of `bytes` and its length; `None` while it is incomplete.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let len = match request.parse(bytes) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(BadHead(431, "too many header fields")),
+        Err(httparse::Error::Version) => return Err(BadHead(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")),
+        Err(_) => return Err(BadHead(400, "the request head is not HTTP/1.1 (RFC 9112)")),
+    };
+    let http_1_1 = request.version == Some(1);
+    let mut head = Head {
+        method: match request.method.unwrap_or_default() {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "OPTIONS" => Method::Options,
+            _ => Method::Other,
+        },
+        path: path_of(request.path.unwrap_or_default()).into(),
+        keep_alive: http_1_1,
+        http_1_1,
+        content_length: 0,
+        expects_continue: false,
+        upgrade: None,
+    };
+    let (mut length, mut websocket, mut connection_upgrade) = (None, false, false);
+    let mut upgrade = Upgrade { key: None, version: None, xmpp: false };
+    for h in request.headers.iter() {
+        let is = |name: &str| h.name.eq_ignore_ascii_case(name);
+        let text = || std::str::from_utf8(h.value).unwrap_or_default().trim();
+        if is("content-length") {
+            let n = parse_length(text())?;
+            if length.is_some_and(|l| l != n) {
+                return Err(BadHead(400, "two different Content-Length fields"));
+            }
+            length = Some(n);
+        } else if is("transfer-encoding") {
+            // Nobody's BOSH client chunks its requests; refusing keeps request smuggling out.
+            return Err(BadHead(411, "a request body needs a Content-Length here"));
+        } else if is("connection") {
+            for token in tokens(text()) {
+                if token.eq_ignore_ascii_case("close") {
+                    head.keep_alive = false;
+                } else if token.eq_ignore_ascii_case("keep-alive") && !http_1_1 {
+                    head.keep_alive = true;
+                } else if token.eq_ignore_ascii_case("upgrade") {
+                    connection_upgrade = true;
+                }
+            }
+        } else if is("expect") {
+            head.expects_continue = http_1_1 && text().eq_ignore_ascii_case("100-continue");
+        } else if is("upgrade") {
+            websocket = tokens(text()).any(|t| t.eq_ignore_ascii_case("websocket"));
+        } else if is("sec-websocket-key") {
+            upgrade.key = Some(text().into());
+        } else if is("sec-websocket-version") {
+            upgrade.version = Some(text().into());
+        } else if is("sec-websocket-protocol") {
+            upgrade.xmpp |= tokens(text()).any(|t| t == "xmpp");
+        }
+    }
+    head.content_length = length.unwrap_or(0);
+    head.upgrade = (websocket && connection_upgrade).then(|| Box::new(upgrade));
+    Ok(Some((head, len)))
+}
+
+/// The path of a request target in origin form or absolute form (RFC 9112 section 3.2).
+fn path_of(target: &str) -> &str {
+    let target = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
+    };
+    target.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn parse_length(text: &str) -> Result<usize, BadHead> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let n = if digits { text.parse().ok() } else { None };
+    n.ok_or(BadHead(400, "Content-Length is not a number"))
+}
+
+fn tokens(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Result<Option<(Head, usize)>, BadHead> {
+        parse(text.replace('\n', "\r\n").as_bytes())
+    }
+
+    #[test]
+    fn a_post_at_every_cut() {
+        let text = "POST /http-bind?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+        for cut in 0..text.len() {
+            assert_eq!(parse(&text.as_bytes()[..cut]), Ok(None), "cut at {cut}");
+        }
+        let (head, len) = parse(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(len, text.len());
+        assert_eq!(
+            (head.method, &*head.path, head.content_length, head.keep_alive),
+            (Method::Post, "/http-bind", 5, true)
+        );
+    }
+
+    #[test]
+    fn who_keeps_the_connection() {
+        for (text, kept) in [
+            ("GET / HTTP/1.1\n\n", true),
+            ("GET / HTTP/1.1\nConnection: close\n\n", false),
+            ("GET / HTTP/1.0\n\n", false),
+            ("GET / HTTP/1.0\nConnection: Keep-Alive\n\n", true),
+        ] {
+            assert_eq!(head(text).unwrap().unwrap().0.keep_alive, kept, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_heads_have_their_status() {
+        let many = format!("GET / HTTP/1.1\n{}\n", "X: y\n".repeat(HEADERS_MAX + 1));
+        for (text, status) in [
+            ("POST / HTTP/1.1\nContent-Length: 5\nContent-Length: 6\n\n", 400),
+            ("POST / HTTP/1.1\nContent-Length: +5\n\n", 400),
+            ("POST / HTTP/1.1\nContent-Length: 99999999999999999999999\n\n", 400),
+            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\n\n", 411),
+            ("GET / HTTP/2.0\n\n", 505),
+            ("<stream:stream>\n\n", 400),
+            (&many, 431),
+        ] {
+            assert_eq!(head(text).unwrap_err().0, status, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_fields() {
+        let text = "GET /ws HTTP/1.1\nUpgrade: WebSocket\nConnection: keep-alive, Upgrade\n\
+                    Sec-WebSocket-Key: k\nSec-WebSocket-Version: 13\nSec-WebSocket-Protocol: a, xmpp\n\n";
+        let upgrade = head(text).unwrap().unwrap().0.upgrade.unwrap();
+        assert_eq!(*upgrade, Upgrade { key: Some("k".into()), version: Some("13".into()), xmpp: true });
+        assert_eq!(head(&text.replace("Upgrade\n", "close\n")).unwrap().unwrap().0.upgrade, None);
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes back, written in one piece: status line, fields, body.
+
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::io::Write;
+
+/// The answer to one request. Every one carries a `Content-Length` and may be read from any origin.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) content_type: Cow<'static, str>,
+    pub(crate) body: Bytes,
+    /// More fields, each as `Name: value\r\n`.
+    pub(crate) fields: &'static str,
+    /// The connection ends with this answer, whatever the client hoped for.
+    pub(crate) close: bool,
+}
+
+/// The answer to a CORS preflight (Fetch standard): a page of any origin may POST to us.
+const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n\
+                         Access-Control-Allow-Headers: Content-Type\r\n\
+                         Access-Control-Max-Age: 86400\r\n";
+
+impl Response {
+    pub(crate) fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
+        Response { status, content_type: content_type.into(), body: body.into(), fields: "", close: false }
+    }
+
+    /// A line of text.
+    pub(crate) fn text(status: u16, line: &str) -> Self {
+        Response::new(status, "text/plain; charset=utf-8", format!("{line}\n"))
+    }
+
+    /// The method is not one of those that the path takes.
+    pub(crate) fn not_allowed(allow: &'static str) -> Self {
+        Response { fields: allow, ..Response::text(405, "this method is not allowed here") }
+    }
+
+    /// The request cannot be understood any further: say why and hang up.
+    pub(crate) fn hang_up(status: u16, line: &str) -> Self {
+        Response { close: true, ..Response::text(status, line) }
+    }
+
+    pub(crate) fn preflight() -> Self {
+        Response { fields: PREFLIGHT, ..Response::new(204, "", Bytes::new()) }
+    }
+
+    /// Appends the whole response. `with_body` is false in answer to HEAD.
+    pub(crate) fn write(&self, keep_alive: bool, with_body: bool, out: &mut Vec<u8>) {
+        out.reserve(256 + self.body.len());
+        // Writing into a vector cannot fail.
+        let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        if !self.content_type.is_empty() {
+            let _ = write!(out, "Content-Type: {}\r\n", self.content_type);
+        }
+        if self.status != 204 {
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
+        }
+        out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n");
+        out.extend_from_slice(self.fields.as_bytes());
+        out.extend_from_slice(if keep_alive && !self.close {
+            b"Connection: keep-alive\r\n\r\n"
+        } else {
+            b"Connection: close\r\n\r\n"
+        });
+        if with_body {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

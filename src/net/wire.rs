@@ -1,0 +1,234 @@
+//! A socket, in the clear or under TLS, that owns no buffer while nothing is under way.
+//!
+//! Reading happens in a scratch buffer of the worker thread: whoever reads is lent the bytes for the
+//! length of one call and keeps only what is incomplete.
+
+use super::tls::{Progress, Tls};
+use rustls::ServerConfig;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// One read takes at most this much from a socket.
+const READ_BYTES_MAX: usize = 16 * 1024;
+/// The scratch for plaintext is given back to the allocator above this.
+const PLAIN_BYTES_KEEP: usize = 64 * 1024;
+/// A peer that takes nothing for this long is gone.
+const WRITE_STALL_SECS: u64 = 30;
+/// After our last word we read on for so long, or so much, that the peer can read it:
+/// closing on unread input would send a reset that destroys what we wrote.
+const LINGER_SECS: u64 = 2;
+const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+struct Scratch {
+    raw: Box<[u8]>,
+    plain: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> =
+        RefCell::new(Scratch { raw: vec![0; READ_BYTES_MAX].into(), plain: Vec::new() });
+}
+
+/// The socket of one client.
+pub(crate) struct Wire {
+    io: TcpStream,
+    tls: Option<Box<Tls>>,
+    /// What is still to be sent; empty, and without capacity, almost always.
+    out: Vec<u8>,
+    peer_closed: bool,
+}
+
+impl Wire {
+    pub(crate) fn new(io: TcpStream) -> Wire {
+        Wire { io, tls: None, out: Vec::new(), peer_closed: false }
+    }
+
+    /// From now on the peer speaks TLS; its ClientHello has not been read yet.
+    pub(crate) fn start_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
+        self.tls = Some(Box::new(Tls::new(config).map_err(io::Error::other)?));
+        Ok(())
+    }
+
+    /// Completes the handshake that [`Wire::start_tls`] began.
+    pub(crate) async fn shake_hands(&mut self) -> io::Result<()> {
+        loop {
+            let progress = poll_fn(|cx| self.poll_turn(cx, |_, progress| progress)).await?;
+            match progress {
+                Some(Some(Progress::Open)) => return self.flush().await,
+                Some(Some(Progress::Handshaking)) => {}
+                _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Is the connection under TLS?
+    pub(crate) fn secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    pub(crate) fn tls(&mut self) -> Option<&mut Tls> {
+        self.tls.as_deref_mut()
+    }
+
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.io.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |a: SocketAddr| a.ip())
+    }
+
+    /// Reads once and lends the bytes to `f`; `None` at the end of the stream. Bytes that are to be
+    /// sent are sent meanwhile. `f` sees at least one byte and must not read from any wire itself.
+    pub(crate) fn poll_read<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Poll<io::Result<Option<R>>> {
+        let mut f = Some(f);
+        loop {
+            let turn = ready!(self.poll_turn(cx, |plain, _| {
+                (!plain.is_empty()).then(|| f.take().map(|f| f(plain))).flatten()
+            }))?;
+            match turn {
+                None => return Poll::Ready(Ok(None)),
+                Some(Some(r)) => return Poll::Ready(Ok(Some(r))),
+                Some(None) => {} // TLS took something that was no data: a ticket, a handshake
+            }
+        }
+    }
+
+    /// Sends `data`, or what the socket does not take at once as soon as it can.
+    pub(crate) async fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        let mut rest = data;
+        match &mut self.tls {
+            Some(tls) => {
+                tls.encrypt(data, &mut self.out).map_err(io::Error::other)?;
+                rest = &[];
+            }
+            None if self.out.is_empty() => {
+                while !rest.is_empty() {
+                    match self.io.try_write(rest) {
+                        Ok(n) => rest = &rest[n..],
+                        Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                        Err(e) => return Err(e),
+                    }
+                }
+            }
+            None => {}
+        }
+        self.out.extend_from_slice(rest);
+        self.flush().await
+    }
+
+    /// Says good-bye and lets the peer read our last words before the socket goes.
+    pub(crate) async fn finish(mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.out);
+        }
+        let linger = async {
+            if self.flush().await.is_err() {
+                return;
+            }
+            if poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await.is_err() {
+                return;
+            }
+            let mut seen = 0;
+            while seen < LINGER_BYTES_MAX {
+                match poll_fn(|cx| self.poll_discard(cx)).await {
+                    Ok(n) if n > 0 => seen += n,
+                    _ => return,
+                }
+            }
+        };
+        // A peer that never closes its side is left after the time is up.
+        let _ = tokio::time::timeout(Duration::from_secs(LINGER_SECS), linger).await;
+    }
+
+    /// Waits until everything is handed to the kernel.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        if self.try_flush()? {
+            return Ok(());
+        }
+        loop {
+            let had = self.out.len();
+            let writable = tokio::time::timeout(Duration::from_secs(WRITE_STALL_SECS), self.io.writable());
+            writable.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            if self.try_flush()? {
+                return Ok(());
+            }
+            debug_assert!(self.out.len() <= had);
+        }
+    }
+
+    /// One read from the socket. `f` gets the plaintext (perhaps none) and, under TLS, how it stands.
+    fn poll_turn<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        f: impl FnOnce(&[u8], Option<Progress>) -> R,
+    ) -> Poll<io::Result<Option<R>>> {
+        if !self.out.is_empty() && !self.try_flush()? {
+            // Whoever waits for input is woken for room as well.
+            let _ = self.io.poll_write_ready(cx)?;
+        }
+        if self.peer_closed {
+            return Poll::Ready(Ok(None));
+        }
+        SCRATCH.with(|scratch| {
+            let Scratch { raw, plain } = &mut *scratch.borrow_mut();
+            let mut buf = ReadBuf::new(raw);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            let got = buf.filled_mut();
+            if got.is_empty() {
+                return Poll::Ready(Ok(None));
+            }
+            let Some(tls) = &mut self.tls else { return Poll::Ready(Ok(Some(f(got, None)))) };
+            plain.clear();
+            let progress = tls.take(got, plain, &mut self.out);
+            if !self.out.is_empty() {
+                flush_some(&self.io, &mut self.out)?;
+            }
+            let progress = progress.map_err(io::Error::other)?;
+            self.peer_closed = progress == Progress::Closed;
+            let r = f(plain, Some(progress));
+            if plain.capacity() > PLAIN_BYTES_KEEP {
+                *plain = Vec::new();
+            }
+            Poll::Ready(Ok(Some(r)))
+        })
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        SCRATCH.with(|scratch| {
+            let raw = &mut scratch.borrow_mut().raw;
+            let mut buf = ReadBuf::new(raw);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            Poll::Ready(Ok(buf.filled().len()))
+        })
+    }
+
+    fn try_flush(&mut self) -> io::Result<bool> {
+        flush_some(&self.io, &mut self.out)
+    }
+}
+
+/// Sends what the socket takes now; true when nothing is left.
+fn flush_some(io: &TcpStream, out: &mut Vec<u8>) -> io::Result<bool> {
+    let mut sent = 0;
+    while sent < out.len() {
+        match io.try_write(&out[sent..]) {
+            Ok(n) => sent += n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                out.drain(..sent);
+                return Ok(false);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    *out = Vec::new();
+    Ok(true)
+}
