@@ -1,0 +1,109 @@
+//! Listeners: one socket, one loop that accepts, one task for each connection.
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// Connections that the kernel finishes while we are busy: a storm of reconnects waits here.
+const BACKLOG: i32 = 4096;
+/// When the process is out of file descriptors, the listener rests this long before it tries again.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// The kernel asks a silent peer whether it is still there after this time, and then so often.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(120))
+    .with_interval(Duration::from_secs(20))
+    .with_retries(4);
+
+/// How many connections there are, over all listeners.
+pub(crate) struct Doors {
+    open: AtomicUsize,
+    max: usize,
+}
+
+/// One connection's share of the limit; given back when it is dropped.
+pub(crate) struct Ticket(Arc<Doors>);
+
+impl Doors {
+    pub(crate) fn new(max: usize) -> Arc<Doors> {
+        Arc::new(Doors { open: AtomicUsize::new(0), max })
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn admit(self: &Arc<Doors>) -> Option<Ticket> {
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
+            return Some(Ticket(self.clone()));
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Opens the socket; the error names the address and what is in the way.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until it is told to stop, and serves each connection with a task of its own.
+pub(crate) async fn accept<F, S>(listener: TcpListener, doors: Arc<Doors>, stop: CancellationToken, serve: S)
+where
+    S: Fn(TcpStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut exhausted = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((io, peer)) => {
+                exhausted = false;
+                let Some(ticket) = doors.admit() else {
+                    debug!(%peer, "refused: limits.connections_max is reached");
+                    continue;
+                };
+                prepare(&io);
+                let served = serve(io);
+                tokio::spawn(async move {
+                    served.await;
+                    drop(ticket);
+                });
+            }
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => {
+                if !exhausted {
+                    warn!("no new connections for now: {e}");
+                    exhausted = true;
+                }
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+            // The peer left before it was accepted.
+            Err(e) => debug!("accept: {e}"),
+        }
+    }
+}
+
+fn prepare(io: &TcpStream) {
+    // A socket that refuses these options works without them.
+    let _ = io.set_nodelay(true);
+    let _ = SockRef::from(io).set_tcp_keepalive(&KEEPALIVE);
+}
