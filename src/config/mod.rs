@@ -41,10 +41,7 @@ impl ConfigError {
     pub fn lines(&self) -> Vec<String> {
         match self {
             ConfigError::Unreadable(file, e) => vec![format!("{}: {e}", file.display())],
-            ConfigError::Wrong(file, problems) => problems
-                .iter()
-                .map(|p| format!("{}:{p}", file.display()))
-                .collect(),
+            ConfigError::Wrong(file, problems) => problems.iter().map(|p| format!("{}:{p}", file.display())).collect(),
         }
     }
 }
@@ -74,8 +71,7 @@ impl Config {
             None if Path::new(FILE_DEFAULT).exists() => Path::new(FILE_DEFAULT),
             None => return Ok((Config::default(), None)),
         };
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| ConfigError::Unreadable(file.to_owned(), e))?;
+        let text = std::fs::read_to_string(file).map_err(|e| ConfigError::Unreadable(file.to_owned(), e))?;
         match read::read(&text) {
             Ok(config) => Ok((config, Some(file.to_owned()))),
             Err(problems) => Err(ConfigError::Wrong(file.to_owned(), problems)),

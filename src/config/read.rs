@@ -26,11 +26,7 @@ impl fmt::Display for Problem {
 
 /// Reads a whole file; every problem of it, in its order.
 pub fn read(text: &str) -> Result<Config, Vec<Problem>> {
-    let mut reader = Reader {
-        config: Config::default(),
-        places: HashMap::new(),
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { config: Config::default(), places: HashMap::new(), problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for e in errors {
         let what = e.message().lines().collect::<Vec<_>>().join("; ");
@@ -44,19 +40,13 @@ pub fn read(text: &str) -> Result<Config, Vec<Problem>> {
         return Ok(reader.config);
     }
     reader.problems.sort_by_key(|(at, _)| *at);
-    Err(reader
-        .problems
-        .into_iter()
-        .map(|(at, what)| placed(text, at, what))
-        .collect())
+    Err(reader.problems.into_iter().map(|(at, what)| placed(text, at, what)).collect())
 }
 
 /// The word that was most likely meant, if any is near.
 pub fn nearest<'w>(word: &str, among: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let distance = |w: &str| strsim::damerau_levenshtein(&word.to_lowercase(), w);
-    let near = |w: &&str| {
-        distance(w) <= 1 + word.chars().count() / 4 || strsim::jaro_winkler(word, w) > 0.9
-    };
+    let near = |w: &&str| distance(w) <= 1 + word.chars().count() / 4 || strsim::jaro_winkler(word, w) > 0.9;
     among.filter(near).min_by_key(|w| distance(w))
 }
 
@@ -81,10 +71,7 @@ impl Reader {
                     DeValue::Table(table) => self.section(section, table),
                     other => self.problem(
                         value.span(),
-                        format!(
-                            "`{name}` is a section, not a {}: write [{name}] and its keys below",
-                            other.type_str()
-                        ),
+                        format!("`{name}` is a section, not a {}: write [{name}] and its keys below", other.type_str()),
                     ),
                 }
             } else {
@@ -95,11 +82,7 @@ impl Reader {
 
     fn section(&mut self, section: &'static Section, table: &DeTable<'_>) {
         for (name, value) in table {
-            match section
-                .keys
-                .iter()
-                .find(|k| k.name == name.get_ref().as_ref())
-            {
+            match section.keys.iter().find(|k| k.name == name.get_ref().as_ref()) {
                 Some(key) => self.value(section, key, name.span(), value),
                 None => self.unknown(section, name.span(), name.get_ref()),
             }
@@ -115,10 +98,7 @@ impl Reader {
     ) {
         self.places.insert((section.name, key.name), at.start);
         if let Err(what) = (key.set)(&mut self.config, value.get_ref()) {
-            self.problem(
-                value.span(),
-                format!("`{}`: {what}", full_name(section, key.name)),
-            );
+            self.problem(value.span(), format!("`{}`: {what}", full_name(section, key.name)));
         }
     }
 
@@ -127,9 +107,7 @@ impl Reader {
         if section.name.is_empty() {
             here.extend(SECTIONS.iter().skip(1).map(|s| s.name));
         }
-        let elsewhere = SECTIONS
-            .iter()
-            .find(|s| s.keys.iter().any(|k| k.name == name));
+        let elsewhere = SECTIONS.iter().find(|s| s.keys.iter().any(|k| k.name == name));
         let hint = if let Some(like) = nearest(name, here.iter().copied()) {
             format!("did you mean `{like}`?")
         } else if let Some(other) = elsewhere {
@@ -144,10 +122,7 @@ impl Reader {
             "" => "at the top".into(),
             name => format!("in [{name}]"),
         };
-        let what = format!(
-            "unknown key `{name}` {place}: {hint} (valid here: {})",
-            here.join(", ")
-        );
+        let what = format!("unknown key `{name}` {place}: {hint} (valid here: {})", here.join(", "));
         self.problem(at, what);
     }
 
@@ -156,49 +131,24 @@ impl Reader {
         let c = &self.config;
         let mut wrong = Vec::new();
         match (&c.tls.certificate, &c.tls.key) {
-            (Some(_), None) => wrong.push((
-                "tls",
-                "certificate",
-                "`tls.certificate` needs `tls.key` beside it".into(),
-            )),
-            (None, Some(_)) => wrong.push((
-                "tls",
-                "key",
-                "`tls.key` needs `tls.certificate` beside it".into(),
-            )),
+            (Some(_), None) => wrong.push(("tls", "certificate", "`tls.certificate` needs `tls.key` beside it".into())),
+            (None, Some(_)) => wrong.push(("tls", "key", "`tls.key` needs `tls.certificate` beside it".into())),
             _ => {}
         }
         let l = &c.listen;
-        let listeners = [
-            ("xmpp", l.xmpp),
-            ("xmpps", l.xmpps),
-            ("http", l.http),
-            ("https", l.https),
-            ("admin", l.admin),
-        ];
+        let listeners =
+            [("xmpp", l.xmpp), ("xmpps", l.xmpps), ("http", l.http), ("https", l.https), ("admin", l.admin)];
         for (i, (name, address)) in listeners.iter().enumerate() {
-            let same = listeners[..i]
-                .iter()
-                .find(|(_, a)| a.is_some() && a == address);
-            if let (Some((other, Some(taken))), true) =
-                (same, address.is_some_and(|a| a.port() != 0))
-            {
+            let same = listeners[..i].iter().find(|(_, a)| a.is_some() && a == address);
+            if let (Some((other, Some(taken))), true) = (same, address.is_some_and(|a| a.port() != 0)) {
                 let what = format!("`listen.{name}` and `listen.{other}` are both {taken}");
                 // Either may be the one that the file gives; the other is then a default.
-                let key = if self.places.contains_key(&("listen", *name)) {
-                    *name
-                } else {
-                    *other
-                };
+                let key = if self.places.contains_key(&("listen", *name)) { *name } else { *other };
                 wrong.push(("listen", key, what));
             }
         }
         for (section, key, what) in wrong {
-            let at = self
-                .places
-                .get(&(section, key))
-                .copied()
-                .unwrap_or_default();
+            let at = self.places.get(&(section, key)).copied().unwrap_or_default();
             self.problem(at..at, what);
         }
     }
@@ -218,9 +168,5 @@ fn full_name(section: &Section, key: &str) -> String {
 fn placed(text: &str, at: usize, what: String) -> Problem {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    Problem {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-        what,
-    }
+    Problem { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1, what }
 }

@@ -60,12 +60,7 @@ pub fn page() -> String {
         out.push_str("\n| key | default | may be | what it is |\n|---|---|---|---|\n");
         for key in section.keys {
             let (default, kind) = ((key.show)(&config), (key.kind)());
-            let _ = writeln!(
-                out,
-                "| `{}` | `{default}` | {kind} | {} |",
-                key.name,
-                sentence(key.doc)
-            );
+            let _ = writeln!(out, "| `{}` | `{default}` | {kind} | {} |", key.name, sentence(key.doc));
         }
     }
     out
@@ -73,8 +68,5 @@ pub fn page() -> String {
 
 #[cfg(test)]
 fn sentence(doc: &[&str]) -> String {
-    doc.iter()
-        .map(|line| line.trim())
-        .collect::<Vec<_>>()
-        .join(" ")
+    doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }

@@ -14,11 +14,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// For what is no number.
-    pub const NONE: Bounds = Bounds {
-        min: 0,
-        max: u64::MAX,
-        unit: "",
-    };
+    pub const NONE: Bounds = Bounds { min: 0, max: u64::MAX, unit: "" };
 }
 
 /// One key of the file.
@@ -50,11 +46,7 @@ macro_rules! bounds {
         $crate::config::schema::Bounds::NONE
     };
     ($min:literal .. $max:literal $unit:literal) => {
-        $crate::config::schema::Bounds {
-            min: $min,
-            max: $max,
-            unit: $unit,
-        }
+        $crate::config::schema::Bounds { min: $min, max: $max, unit: $unit }
     };
 }
 

@@ -7,11 +7,7 @@ use expect_test::{Expect, expect, expect_file};
 fn check(text: &str, expected: Expect) {
     let found = match read(text) {
         Ok(_) => "fine".into(),
-        Err(problems) => problems
-            .iter()
-            .map(|p| p.to_string())
-            .collect::<Vec<_>>()
-            .join("\n"),
+        Err(problems) => problems.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n"),
     };
     expected.assert_eq(&found);
 }
@@ -33,20 +29,10 @@ fn the_example_file_is_the_defaults_and_names_every_key() {
             name => table[name].as_table().expect("a section"),
         };
         for key in section.keys {
-            assert!(
-                there.contains_key(key.name),
-                "{}.{} is not in the file",
-                section.name,
-                key.name
-            );
+            assert!(there.contains_key(key.name), "{}.{} is not in the file", section.name, key.name);
         }
         let nested = there.iter().filter(|(_, v)| !v.is_table()).count();
-        assert_eq!(
-            nested,
-            section.keys.len(),
-            "the file has keys in [{}] that do not exist",
-            section.name
-        );
+        assert_eq!(nested, section.keys.len(), "the file has keys in [{}] that do not exist", section.name);
     }
 }
 
@@ -114,32 +100,19 @@ fn unknown_keys_are_refused_with_their_place_and_a_suggestion() {
     );
     check(
         "[offline]\nzebra = 3",
-        expect![
-            "2:1: unknown key `zebra` in [offline]: nothing has a name like it (valid here: messages_max)"
-        ],
+        expect!["2:1: unknown key `zebra` in [offline]: nothing has a name like it (valid here: messages_max)"],
     );
 }
 
 #[test]
 fn wrong_types_and_numbers_out_of_range_are_refused_with_their_unit() {
-    check(
-        "domain = 7",
-        expect![[r#"1:10: `domain`: it is an integer; it must be a domain such as "example.com""#]],
-    );
+    check("domain = 7", expect![[r#"1:10: `domain`: it is an integer; it must be a domain such as "example.com""#]]);
     check(
         "domain = 'a@b'",
-        expect![[
-            r#"1:10: `domain`: "a@b" is no domain; it must be a domain such as "example.com""#
-        ]],
+        expect![[r#"1:10: `domain`: "a@b" is no domain; it must be a domain such as "example.com""#]],
     );
-    check(
-        "data_dir = ''",
-        expect!["1:12: `data_dir`: it is empty; it must be a path"],
-    );
-    check(
-        "listen = 'here'",
-        expect!["1:10: `listen` is a section, not a string: write [listen] and its keys below"],
-    );
+    check("data_dir = ''", expect!["1:12: `data_dir`: it is empty; it must be a path"]);
+    check("listen = 'here'", expect!["1:10: `listen` is a section, not a string: write [listen] and its keys below"]);
     check(
         "[listen]\nxmpp = 'localhost:5222'",
         expect![[
@@ -148,21 +121,15 @@ fn wrong_types_and_numbers_out_of_range_are_refused_with_their_unit() {
     );
     check(
         "[bosh]\nwait_max_secs = '55'",
-        expect![
-            "2:17: `bosh.wait_max_secs`: it is a string; it must be a number of seconds, 1 to 600"
-        ],
+        expect!["2:17: `bosh.wait_max_secs`: it is a string; it must be a number of seconds, 1 to 600"],
     );
     check(
         "[bosh]\nwait_max_secs = 601",
-        expect![
-            "2:17: `bosh.wait_max_secs`: 601 is out of range; it must be a number of seconds, 1 to 600"
-        ],
+        expect!["2:17: `bosh.wait_max_secs`: 601 is out of range; it must be a number of seconds, 1 to 600"],
     );
     check(
         "[bosh]\nwait_max_secs = -1",
-        expect![
-            "2:17: `bosh.wait_max_secs`: -1 is out of range; it must be a number of seconds, 1 to 600"
-        ],
+        expect!["2:17: `bosh.wait_max_secs`: -1 is out of range; it must be a number of seconds, 1 to 600"],
     );
     check(
         "[bosh]\nwait_max_secs = 99999999999999999999",
@@ -172,9 +139,7 @@ fn wrong_types_and_numbers_out_of_range_are_refused_with_their_unit() {
     );
     check(
         "[bosh]\nwait_max_secs = 5.5",
-        expect![
-            "2:17: `bosh.wait_max_secs`: it is a float; it must be a number of seconds, 1 to 600"
-        ],
+        expect!["2:17: `bosh.wait_max_secs`: it is a float; it must be a number of seconds, 1 to 600"],
     );
     check(
         "[auth]\nplain_without_tls = 'loopbak'",
@@ -184,9 +149,7 @@ fn wrong_types_and_numbers_out_of_range_are_refused_with_their_unit() {
     );
     check(
         "[log]\nlevel = 'loud'",
-        expect![[
-            r#"2:9: `log.level`: "loud" is not one of "error", "warn", "info", "debug" or "trace""#
-        ]],
+        expect![[r#"2:9: `log.level`: "loud" is not one of "error", "warn", "info", "debug" or "trace""#]],
     );
 }
 
@@ -203,30 +166,15 @@ fn every_problem_is_told_in_the_order_of_the_file() {
 
 #[test]
 fn what_is_no_toml_is_told_with_its_place() {
-    check(
-        "domain = ",
-        expect!["1:10: string values must be quoted, expected literal string"],
-    );
+    check("domain = ", expect!["1:10: string values must be quoted, expected literal string"]);
     check("domain = 'a'\ndomain = 'b'", expect!["2:1: duplicate key"]);
     check("[tls\n", expect!["1:5: unclosed table, expected `]`"]);
 }
 
 #[test]
 fn keys_that_do_not_go_together_are_refused() {
-    check(
-        "[tls]\ncertificate = 'c.pem'",
-        expect!["2:1: `tls.certificate` needs `tls.key` beside it"],
-    );
-    check(
-        "[tls]\nkey = 'k.pem'",
-        expect!["2:1: `tls.key` needs `tls.certificate` beside it"],
-    );
-    check(
-        "[listen]\nhttp = '127.0.0.1:5222'",
-        expect!["2:1: `listen.http` and `listen.xmpp` are both 127.0.0.1:5222"],
-    );
-    check(
-        "[listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'",
-        expect!["fine"],
-    );
+    check("[tls]\ncertificate = 'c.pem'", expect!["2:1: `tls.certificate` needs `tls.key` beside it"]);
+    check("[tls]\nkey = 'k.pem'", expect!["2:1: `tls.key` needs `tls.certificate` beside it"]);
+    check("[listen]\nhttp = '127.0.0.1:5222'", expect!["2:1: `listen.http` and `listen.xmpp` are both 127.0.0.1:5222"]);
+    check("[listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'", expect!["fine"]);
 }

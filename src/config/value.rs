@@ -55,10 +55,7 @@ impl Value for Domain {
         let text = string(value, bounds, Domain::kind)?;
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || "@/\"&'<>".contains(c);
         if text.is_empty() || text.len() > 1023 || text.contains(forbidden) {
-            return Err(format!(
-                "{text:?} is no domain; it must be {}",
-                Domain::kind(bounds)
-            ));
+            return Err(format!("{text:?} is no domain; it must be {}", Domain::kind(bounds)));
         }
         Ok(Domain(text.into()))
     }
@@ -173,10 +170,7 @@ impl Value for Option<SocketAddr> {
             "" => Ok(None),
             text => match text.parse() {
                 Ok(address) => Ok(Some(address)),
-                Err(_) => Err(format!(
-                    "{text:?} is no address; it must be {}",
-                    Self::kind(bounds)
-                )),
+                Err(_) => Err(format!("{text:?} is no address; it must be {}", Self::kind(bounds))),
             },
         }
     }
@@ -184,8 +178,7 @@ impl Value for Option<SocketAddr> {
         quoted(&self.map(|a| a.to_string()).unwrap_or_default())
     }
     fn kind(_: &Bounds) -> String {
-        "an IP address with a port such as \"127.0.0.1:5222\" or \"[::]:5222\", or \"\" for off"
-            .into()
+        "an IP address with a port such as \"127.0.0.1:5222\" or \"[::]:5222\", or \"\" for off".into()
     }
 }
 
@@ -209,11 +202,7 @@ whole_number!(u32, usize);
 
 fn number(value: &DeValue<'_>, bounds: &Bounds) -> Result<u64, String> {
     let DeValue::Integer(i) = value else {
-        return Err(format!(
-            "it is {}; it must be {}",
-            a(value.type_str()),
-            number_kind(bounds)
-        ));
+        return Err(format!("it is {}; it must be {}", a(value.type_str()), number_kind(bounds)));
     };
     let n = i64::from_str_radix(&i.as_str().replace('_', ""), i.radix());
     match n {
@@ -227,30 +216,15 @@ fn outside(n: impl fmt::Display, bounds: &Bounds) -> String {
 }
 
 fn number_kind(bounds: &Bounds) -> String {
-    format!(
-        "a number of {}, {} to {}",
-        bounds.unit,
-        grouped(bounds.min),
-        grouped(bounds.max)
-    )
+    format!("a number of {}, {} to {}", bounds.unit, grouped(bounds.min), grouped(bounds.max))
 }
 
-fn string<'v>(
-    value: &'v DeValue<'_>,
-    bounds: &Bounds,
-    kind: fn(&Bounds) -> String,
-) -> Result<&'v str, String> {
-    value
-        .as_str()
-        .ok_or_else(|| format!("it is {}; it must be {}", a(value.type_str()), kind(bounds)))
+fn string<'v>(value: &'v DeValue<'_>, bounds: &Bounds, kind: fn(&Bounds) -> String) -> Result<&'v str, String> {
+    value.as_str().ok_or_else(|| format!("it is {}; it must be {}", a(value.type_str()), kind(bounds)))
 }
 
 fn a(kind: &str) -> String {
-    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {kind}")
 }
 

@@ -1,0 +1,128 @@
+//! The server's certificate: the configured one, or one for development that is made on first start.
+
+use crate::config::{Domain, Tls};
+use anyhow::{Context, Result, bail};
+use rustls::client::verify_server_name;
+use rustls::crypto::ring;
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The development certificate, within the data folder.
+pub const DEV_CERTIFICATE: &str = "dev-cert.pem";
+/// Its private key, within the data folder; mode 0600.
+pub const DEV_KEY: &str = "dev-key.pem";
+/// Days for which a development certificate holds; an older one is made anew.
+const DEV_DAYS: i64 = 365 * 5;
+
+/// TLS as the listeners use it: 1.2 and 1.3, session tickets, one certificate.
+pub struct Certificate {
+    /// For XMPP over TCP: any ALPN is fine, none is chosen (XEP-0368 does not ask for it).
+    pub xmpp: Arc<rustls::ServerConfig>,
+    /// For HTTP: `http/1.1`.
+    pub http: Arc<rustls::ServerConfig>,
+    /// The file of the development certificate, when it is one.
+    pub development: Option<PathBuf>,
+}
+
+impl Certificate {
+    /// Loads the configured certificate, or the development one, which it makes when there is none
+    /// for this domain yet. The error names the file.
+    pub fn load(tls: &Tls, domain: &Domain, data_dir: &Path) -> Result<Certificate> {
+        let (certificate, key, development) = match (&tls.certificate, &tls.key) {
+            (Some(certificate), Some(key)) => (certificate.clone(), key.clone(), None),
+            _ => {
+                let (certificate, key) = (data_dir.join(DEV_CERTIFICATE), data_dir.join(DEV_KEY));
+                if !usable(&certificate, &key, domain) {
+                    make(domain, &certificate, &key)?;
+                    tracing::warn!(
+                        certificate = %certificate.display(),
+                        "no certificate is configured: made one for development, which clients do not trust"
+                    );
+                }
+                (certificate.clone(), key, Some(certificate))
+            }
+        };
+        let config = configure(&certificate, &key)?;
+        let mut http = config.clone();
+        http.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Certificate { xmpp: Arc::new(config), http: Arc::new(http), development })
+    }
+}
+
+fn configure(certificate: &Path, key: &Path) -> Result<rustls::ServerConfig> {
+    let (chain, key) = (read_chain(certificate)?, read_key(key)?);
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .with_context(|| format!("{}: the certificate and its key cannot be used", certificate.display()))?;
+    config.ticketer = ring::Ticketer::new().context("no randomness for session tickets")?;
+    Ok(config)
+}
+
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = || -> Result<Vec<_>, rustls_pki_types::pem::Error> { CertificateDer::pem_file_iter(file)?.collect() };
+    let chain = read().with_context(|| format!("{}: no certificate can be read", file.display()))?;
+    if chain.is_empty() {
+        bail!("{}: there is no certificate in it", file.display());
+    }
+    Ok(chain)
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(file).with_context(|| format!("{}: no private key can be read", file.display()))
+}
+
+/// Can the development certificate serve on: readable, with its key, and for this domain?
+fn usable(certificate: &Path, key: &Path, domain: &Domain) -> bool {
+    let fresh = || -> Result<bool> {
+        // The file's age stands for the certificate's: it is written once.
+        let age = std::fs::metadata(certificate)?.modified()?.elapsed().unwrap_or_default();
+        let (chain, key) = (read_chain(certificate)?, read_key(key)?);
+        let name = ServerName::try_from(domain.as_str())?;
+        verify_server_name(&ParsedCertificate::try_from(&chain[0])?, &name)?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider())?.keys_match()?;
+        Ok(age.as_secs() < (DEV_DAYS as u64 - 30) * 86_400)
+    };
+    fresh().unwrap_or(false)
+}
+
+fn make(domain: &Domain, certificate: &Path, key: &Path) -> Result<()> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).into();
+    if domain.as_str() != "localhost" {
+        names.insert(0, domain.to_string());
+    }
+    let mut params = rcgen::CertificateParams::new(names)
+        .with_context(|| format!("no certificate can be made for the domain {domain}"))?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, format!("Herald development ({domain})"));
+    let today = jiff::Zoned::now().date();
+    let day = |d: jiff::civil::Date| rcgen::date_time_ymd(d.year().into(), d.month() as u8, d.day() as u8);
+    params.not_before = day(today.saturating_sub(jiff::Span::new().days(1)));
+    params.not_after = day(today.saturating_add(jiff::Span::new().days(DEV_DAYS)));
+    let pair = rcgen::KeyPair::generate().context("no key can be made")?;
+    let made = params.self_signed(&pair).context("no certificate can be made")?;
+    // The key first: a certificate without its key is made anew on the next start.
+    write_private(key, pair.serialize_pem().as_bytes())?;
+    std::fs::write(certificate, made.pem()).with_context(|| format!("{}: cannot be written", certificate.display()))
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub fn write_private(file: &Path, content: &[u8]) -> Result<()> {
+    let draft = file.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let _ = std::fs::remove_file(&draft); // left by a crash, maybe with other rights
+        let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        out.write_all(content)?;
+        out.sync_all()?;
+        std::fs::rename(&draft, file)
+    };
+    write().with_context(|| format!("{}: cannot be written", file.display()))
+}
