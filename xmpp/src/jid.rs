@@ -1,17 +1,28 @@
 //! Addresses (RFC 7622), parsed once at the edge.
 //!
 //! A [`Jid`] is one string with two marks in it, so that short ones need no heap at all.
+//! Equality, order and hash are those of the text: two JIDs are the same address exactly when
+//! they are equal, and a map keyed by JIDs can be asked with a prepared `&str`.
+
+mod prepare;
 
 use compact_str::CompactString;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+
+/// The longest localpart, domainpart or resourcepart, in bytes after preparation (RFC 7622 section 3.1).
+/// A longer one is refused with [`JidError::TooLong`].
+pub const PART_BYTES_MAX: usize = 1023;
 
 /// A resourcepart, prepared with OpaqueString (RFC 7622 section 3.4). 1 to 1023 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource(CompactString);
 
 /// `[local@]domain[/resource]`, normalised: two JIDs are the same address exactly when they are equal.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone)]
 pub struct Jid {
     text: CompactString,
     at: u16,    // length of the localpart; 0 when there is none
@@ -20,10 +31,12 @@ pub struct Jid {
 
 /// A [`Jid`] without a resource.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
 pub struct BareJid(Jid);
 
 /// A [`Jid`] with a resource.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
 pub struct FullJid(Jid);
 
 /// Why a string is no address. The message names the part and the rule.
@@ -38,14 +51,20 @@ pub enum JidError {
     /// A part holds something its profile does not allow.
     #[error("the {0} holds a character that is not allowed there")]
     Forbidden(&'static str),
+    /// A bare JID was wanted and this one has a resource.
+    #[error("the address has a resource where none is allowed")]
+    HasResource,
+    /// A full JID was wanted and this one has no resource.
+    #[error("the address has no resource")]
+    NoResource,
 }
 
 impl Resource {
     /// Prepares a resourcepart.
     pub fn new(s: &str) -> Result<Resource, JidError> {
-        let _ = s;
-        todo!()
+        Ok(Resource(CompactString::from(prepare::resource(s)?)))
     }
+
     /// The prepared text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,48 +72,95 @@ impl Resource {
 }
 
 impl Jid {
+    /// An address from its parts, each prepared here.
+    pub fn new(local: Option<&str>, domain: &str, resource: Option<&str>) -> Result<Jid, JidError> {
+        let local = local.map(prepare::local).transpose()?;
+        let domain = prepare::domain(domain)?;
+        let resource = resource.map(prepare::resource).transpose()?;
+        Ok(Jid::assemble(local.as_deref(), &domain, resource.as_deref()))
+    }
+
     /// The localpart, when there is one.
     pub fn local(&self) -> Option<&str> {
         (self.at > 0).then(|| &self.text[..self.at as usize])
     }
+
     /// The domainpart.
     pub fn domain(&self) -> &str {
         let from = if self.at > 0 { self.at as usize + 1 } else { 0 };
         &self.text[from..self.slash as usize]
     }
+
     /// The resourcepart, when there is one.
     pub fn resource(&self) -> Option<&str> {
         self.text.get(self.slash as usize + 1..)
     }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// The text without the resource: what a map of bare JIDs can be asked with, nothing copied.
+    pub fn bare_str(&self) -> &str {
+        &self.text[..self.slash as usize]
+    }
+
     /// The same address without its resource.
     pub fn to_bare(&self) -> BareJid {
-        todo!()
+        BareJid(Jid { text: CompactString::new(self.bare_str()), at: self.at, slash: self.slash })
     }
+
+    /// The same address with that resource in place of its own.
+    pub fn with(&self, resource: &Resource) -> FullJid {
+        let mut text = CompactString::with_capacity(self.slash as usize + 1 + resource.0.len());
+        text.push_str(self.bare_str());
+        text.push('/');
+        text.push_str(&resource.0);
+        FullJid(Jid { text, at: self.at, slash: self.slash })
+    }
+
+    /// The address as a bare JID, when it has no resource.
+    pub fn as_bare(&self) -> Option<&BareJid> {
+        // SAFETY: BareJid is repr(transparent) over Jid, so the two references have one layout.
+        self.is_bare().then(|| unsafe { &*std::ptr::from_ref(self).cast::<BareJid>() })
+    }
+
     /// The address as a full JID, when it has a resource.
     pub fn as_full(&self) -> Option<&FullJid> {
-        todo!()
+        // SAFETY: FullJid is repr(transparent) over Jid, so the two references have one layout.
+        (!self.is_bare()).then(|| unsafe { &*std::ptr::from_ref(self).cast::<FullJid>() })
     }
+
     /// Is there no resource?
     pub fn is_bare(&self) -> bool {
-        self.resource().is_none()
+        self.text.len() == self.slash as usize
+    }
+
+    /// The parts are prepared and each at most 1023 bytes, so the marks fit.
+    fn assemble(local: Option<&str>, domain: &str, resource: Option<&str>) -> Jid {
+        let at = local.map_or(0, str::len);
+        let slash = if at > 0 { at + 1 } else { 0 } + domain.len();
+        let mut text = CompactString::with_capacity(slash + resource.map_or(0, |r| r.len() + 1));
+        if let Some(local) = local {
+            text.push_str(local);
+            text.push('@');
+        }
+        text.push_str(domain);
+        if let Some(resource) = resource {
+            text.push('/');
+            text.push_str(resource);
+        }
+        Jid { text, at: at as u16, slash: slash as u16 }
     }
 }
 
 impl BareJid {
     /// `local@domain` from parts: the local part is prepared, the domain too.
     pub fn new(local: Option<&str>, domain: &str) -> Result<BareJid, JidError> {
-        let _ = (local, domain);
-        todo!()
+        Jid::new(local, domain, None).map(BareJid)
     }
-    /// This address with a resource.
-    pub fn with(&self, resource: &Resource) -> FullJid {
-        let _ = resource;
-        todo!()
-    }
+
     /// The address as a [`Jid`].
     pub fn as_jid(&self) -> &Jid {
         &self.0
@@ -106,43 +172,88 @@ impl FullJid {
     pub fn as_jid(&self) -> &Jid {
         &self.0
     }
+
     /// The resource, always there.
     pub fn resource(&self) -> &str {
         self.0.resource().unwrap_or_default()
     }
 }
 
-impl std::ops::Deref for BareJid {
-    type Target = Jid;
-    fn deref(&self) -> &Jid {
-        &self.0
-    }
-}
-
-impl std::ops::Deref for FullJid {
-    type Target = Jid;
-    fn deref(&self) -> &Jid {
-        &self.0
-    }
-}
-
-impl From<BareJid> for Jid {
-    fn from(j: BareJid) -> Jid {
-        j.0
-    }
-}
-
-impl From<FullJid> for Jid {
-    fn from(j: FullJid) -> Jid {
-        j.0
-    }
-}
-
 impl FromStr for Jid {
     type Err = JidError;
+
+    /// RFC 7622 section 3.2: the first `/` ends the bare part, the first `@` before it ends the localpart.
     fn from_str(s: &str) -> Result<Jid, JidError> {
-        let _ = s;
-        todo!()
+        let (bare, resource) = match memchr::memchr(b'/', s.as_bytes()) {
+            Some(i) => (&s[..i], Some(&s[i + 1..])),
+            None => (s, None),
+        };
+        let (local, domain) = match memchr::memchr(b'@', bare.as_bytes()) {
+            Some(i) => (Some(&bare[..i]), &bare[i + 1..]),
+            None => (None, bare),
+        };
+        Jid::new(local, domain, resource)
+    }
+}
+
+impl FromStr for BareJid {
+    type Err = JidError;
+    fn from_str(s: &str) -> Result<BareJid, JidError> {
+        BareJid::try_from(s.parse::<Jid>()?)
+    }
+}
+
+impl FromStr for FullJid {
+    type Err = JidError;
+    fn from_str(s: &str) -> Result<FullJid, JidError> {
+        FullJid::try_from(s.parse::<Jid>()?)
+    }
+}
+
+impl FromStr for Resource {
+    type Err = JidError;
+    fn from_str(s: &str) -> Result<Resource, JidError> {
+        Resource::new(s)
+    }
+}
+
+impl TryFrom<Jid> for BareJid {
+    type Error = JidError;
+    fn try_from(j: Jid) -> Result<BareJid, JidError> {
+        if j.is_bare() { Ok(BareJid(j)) } else { Err(JidError::HasResource) }
+    }
+}
+
+impl TryFrom<Jid> for FullJid {
+    type Error = JidError;
+    fn try_from(j: Jid) -> Result<FullJid, JidError> {
+        if j.is_bare() { Err(JidError::NoResource) } else { Ok(FullJid(j)) }
+    }
+}
+
+impl PartialEq for Jid {
+    fn eq(&self, other: &Jid) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Jid {}
+
+impl Hash for Jid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Jid {
+    fn partial_cmp(&self, other: &Jid) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Jid {
+    fn cmp(&self, other: &Jid) -> Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 
@@ -150,15 +261,51 @@ macro_rules! text {
     ($($t:ty),*) => {$(
         impl fmt::Display for $t {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
+                f.pad(self.as_str())
             }
         }
         impl fmt::Debug for $t {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
+                f.pad(self.as_str())
+            }
+        }
+        impl AsRef<str> for $t {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+        impl Borrow<str> for $t {
+            fn borrow(&self) -> &str {
+                self.as_str()
             }
         }
     )*};
 }
 text!(Resource, Jid, BareJid, FullJid);
-// Also: FromStr for BareJid, FullJid, Resource.
+
+macro_rules! is_a_jid {
+    ($($t:ty),*) => {$(
+        impl std::ops::Deref for $t {
+            type Target = Jid;
+            fn deref(&self) -> &Jid {
+                &self.0
+            }
+        }
+        impl AsRef<Jid> for $t {
+            fn as_ref(&self) -> &Jid {
+                &self.0
+            }
+        }
+        impl Borrow<Jid> for $t {
+            fn borrow(&self) -> &Jid {
+                &self.0
+            }
+        }
+        impl From<$t> for Jid {
+            fn from(j: $t) -> Jid {
+                j.0
+            }
+        }
+    )*};
+}
+is_a_jid!(BareJid, FullJid);
