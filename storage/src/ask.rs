@@ -26,10 +26,7 @@ pub fn wait<T: Send + 'static>(ask: impl FnOnce(Then<T>)) -> Result<T, StoreErro
 
 /// Asks at once; the answer is a future. Dropping the future does not take the call back.
 pub fn ask<T: Send + 'static>(ask: impl FnOnce(Then<T>)) -> Answer<T> {
-    let slot = Arc::new(Mutex::new(Slot {
-        answer: None,
-        waker: None,
-    }));
+    let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None }));
     let mut teller = Teller(Some(slot.clone()));
     ask(Box::new(move |answer| teller.tell(answer)));
     Answer(slot)

@@ -29,9 +29,7 @@ pub enum StoreError {
     #[error("the database is damaged: {0}")]
     Corrupt(String),
     /// A later version of the program has made the database.
-    #[error(
-        "the database has schema version {found}, this program knows versions up to {known}: use a newer program"
-    )]
+    #[error("the database has schema version {found}, this program knows versions up to {known}: use a newer program")]
     Newer {
         /// The version found.
         found: u32,

@@ -11,11 +11,13 @@
 
 pub mod ask;
 pub mod error;
+pub mod sqlite;
 pub mod traits;
 
 pub use ask::{Answer, ask, wait};
 pub use error::StoreError;
+pub use sqlite::Sqlite;
 pub use traits::{
-    Accounts, Appended, Kept, Messages, NewMessage, Private, Put, ROSTER_REMOVALS_MAX, Roster,
-    RosterChange, RosterItem, Rosters, Stats, Store, Subscription, Then,
+    Accounts, Appended, Kept, Messages, NewMessage, Private, Put, ROSTER_REMOVALS_MAX, Roster, RosterChange,
+    RosterItem, Rosters, Stats, Store, Subscription, Then,
 };

@@ -207,14 +207,7 @@ pub trait Private {
     /// What is kept under `space` and `key`.
     fn private(&self, user: &BareJid, space: &str, key: &str, then: Then<Option<Bytes>>);
     /// Keeps `value` there; `None` removes what is there.
-    fn put_private(
-        &self,
-        user: &BareJid,
-        space: &str,
-        key: &str,
-        value: Option<Bytes>,
-        then: Then<()>,
-    );
+    fn put_private(&self, user: &BareJid, space: &str, key: &str, value: Option<Bytes>, then: Then<()>);
 }
 
 /// Everything that must last, behind one object.

@@ -1,0 +1,154 @@
+//! The one thread that writes. It takes what waits, runs it as one transaction with a savepoint for
+//! each operation, commits once, and only then answers. While a commit waits for the disk the next
+//! operations gather, so the batch grows with the load and a lone operation waits for nobody.
+
+use super::messages;
+use super::queue::{Queue, Taken};
+use super::{Counts, Settings};
+use crate::{StoreError, Then};
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// A commit takes no more operations once it has this many bytes.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Expired messages are removed this often, and at the start.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// So many expired messages are removed at once; when there are more, the next lot goes after the
+/// next commit.
+const SWEEP_ROWS_MAX: u32 = 512;
+
+/// One write: first run, then answered. Dropped unanswered only with the thread.
+pub(super) trait Write: Send {
+    fn run(&mut self, conn: &Connection) -> Result<(), StoreError>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// A write from a closure.
+pub(super) struct Act<T, F> {
+    act: Option<F>,
+    out: Option<T>,
+    then: Then<T>,
+}
+
+impl<T, F> Act<T, F> {
+    pub(super) fn new(act: F, then: Then<T>) -> Act<T, F> {
+        Act { act: Some(act), out: None, then }
+    }
+}
+
+impl<T, F> Write for Act<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        if let Some(act) = self.act.take() {
+            self.out = Some(act(conn)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let out = self.out;
+        (self.then)(outcome.and_then(|()| out.ok_or(StoreError::Closed)));
+    }
+}
+
+/// Until the queue is closed and empty.
+pub(super) fn run(conn: &Connection, queue: &Queue<Box<dyn Write>>, settings: &Settings, counts: &Counts) {
+    let mut batch = Vec::new();
+    let mut sweep_at = now();
+    loop {
+        if sweep_at <= now() {
+            sweep_at = now() + sweep(conn);
+        }
+        match queue.take(&mut batch, settings.batch_ops_max, BATCH_BYTES_MAX, Some(sweep_at)) {
+            Taken::Some => commit(conn, &mut batch, counts),
+            Taken::Nothing => {}
+            Taken::End => return,
+        }
+    }
+}
+
+/// Runs them, commits, answers them all in their order. Leaves `batch` empty.
+fn commit(conn: &Connection, batch: &mut Vec<Box<dyn Write>>, counts: &Counts) {
+    let began = now();
+    let outcomes = match transaction(conn, batch) {
+        Ok(outcomes) => outcomes,
+        Err(e) => {
+            tracing::error!(error = %e, writes = batch.len(), "a commit failed; nothing of it is acknowledged");
+            vec![Err(e); batch.len()]
+        }
+    };
+    let failed = outcomes.iter().filter(|o| o.is_err()).count();
+    counts.commit_us.fetch_add(began.elapsed().as_micros() as u64, Relaxed);
+    counts.commits.fetch_add(1, Relaxed);
+    counts.writes.fetch_add((batch.len() - failed) as u64, Relaxed);
+    counts.failed.fetch_add(failed as u64, Relaxed);
+    for (write, outcome) in batch.drain(..).zip(outcomes) {
+        if catch_unwind(AssertUnwindSafe(|| write.answer(outcome))).is_err() {
+            tracing::error!("the receiver of a store's answer panicked");
+        }
+    }
+}
+
+/// The outcome of each, or why none of them is there.
+fn transaction(conn: &Connection, batch: &mut [Box<dyn Write>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let done = steps_and_commit(conn, batch);
+    // Some errors have rolled back already (SQLITE_FULL, SQLITE_IOERR); then there is nothing to end.
+    if done.is_err() && !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+fn steps_and_commit(
+    conn: &Connection,
+    batch: &mut [Box<dyn Write>],
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for write in batch {
+        outcomes.push(step(conn, write.as_mut())?);
+    }
+    conn.prepare_cached("COMMIT")?.execute([])?;
+    Ok(outcomes)
+}
+
+/// One write in its savepoint: when it fails, it alone is undone. `Err` outside: the whole
+/// transaction is gone.
+fn step(conn: &Connection, write: &mut dyn Write) -> Result<Result<(), StoreError>, StoreError> {
+    conn.prepare_cached("SAVEPOINT step")?.execute([])?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| write.run(conn)))
+        .unwrap_or_else(|_| Err(StoreError::Failed("the write panicked".into())));
+    if let Err(e) = &outcome {
+        if conn.is_autocommit() {
+            return Err(e.clone());
+        }
+        conn.prepare_cached("ROLLBACK TO step")?.execute([])?;
+    }
+    conn.prepare_cached("RELEASE step")?.execute([])?;
+    Ok(outcome)
+}
+
+/// Removes some expired messages; says when to come again.
+fn sweep(conn: &Connection) -> Duration {
+    match messages::sweep(conn, SWEEP_ROWS_MAX) {
+        Ok(rows) if rows >= SWEEP_ROWS_MAX as usize => Duration::ZERO,
+        Ok(_) => SWEEP_EVERY,
+        Err(e) => {
+            tracing::warn!(error = %e, "cannot remove expired messages; they stay unseen until it works");
+            SWEEP_EVERY
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // a driver: it measures commits and paces the sweep
+fn now() -> Instant {
+    Instant::now()
+}
+
