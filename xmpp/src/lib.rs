@@ -19,4 +19,4 @@ pub mod stream;
 pub mod xml;
 
 pub use jid::{BareJid, FullJid, Jid, Resource};
-pub use stanza::{IqType, Kind, MessageType, PresenceType, Stanza, StanzaError};
+pub use stanza::{Condition, IqType, Kind, MessageType, PresenceType, Refusal, Stanza, StanzaError};

@@ -19,12 +19,14 @@ mod scope;
 mod tag;
 
 pub use check::{check, check_declaration, check_start_tag};
-pub use element::Element;
+pub use element::{Children, Element};
 pub use escape::{escape_attr, escape_text, push_attr, push_text};
 pub use framer::{Framer, Piece, PieceKind};
 pub use scope::Scope;
 
-pub(crate) use chars::resolve_attr;
+pub(crate) use chars::{resolve_attr, split_name};
+pub(crate) use element::{mentions, push_decl};
+pub(crate) use tag::{Tag, declared_prefix};
 
 /// How much of a top-level element is taken. What is over a limit is refused with the error named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ pub struct Scope(Bindings);
 enum Bindings {
     #[default]
     None,
+    Payload,
     Client,
     Httpbind,
     Other(Arc<[(CompactString, CompactString)]>), // prefix ("" is the default), namespace
@@ -25,6 +26,9 @@ enum Bindings {
 impl Scope {
     /// Nothing is bound: around a document's root.
     pub const NONE: Scope = Scope(Bindings::None);
+    /// The default is `jabber:client` and nothing else is bound: around the payload of a
+    /// [`Stanza`](crate::stanza::Stanza) without declarations of its own.
+    pub const PAYLOAD: Scope = Scope(Bindings::Payload);
     /// The default is `jabber:client`, `stream` is the streams namespace: inside the usual stream header.
     pub const CLIENT: Scope = Scope(Bindings::Client);
     /// The default is BOSH's: inside a `<body/>`.
@@ -49,6 +53,7 @@ impl Scope {
                 "stream" => Some(ns::STREAM),
                 _ => None,
             },
+            Bindings::Payload => prefix.is_empty().then_some(ns::CLIENT),
             Bindings::Httpbind => prefix.is_empty().then_some(ns::HTTPBIND),
             Bindings::Other(all) => {
                 all.iter().find(|(p, _)| p == prefix).map(|(_, ns)| ns.as_str()).or(none)
@@ -65,6 +70,7 @@ impl Scope {
     pub fn bindings(&self) -> impl Iterator<Item = (&str, &str)> {
         let known: &[(&str, &str)] = match &self.0 {
             Bindings::Client => &[("", ns::CLIENT), ("stream", ns::STREAM)],
+            Bindings::Payload => &[("", ns::CLIENT)],
             Bindings::Httpbind => &[("", ns::HTTPBIND)],
             Bindings::None | Bindings::Other(_) => &[],
         };
@@ -110,6 +116,7 @@ impl Scope {
             .then_some(known)
         };
         same(Scope::CLIENT)
+            .or_else(|| same(Scope::PAYLOAD))
             .or_else(|| same(Scope::HTTPBIND))
             .unwrap_or_else(|| Scope(Bindings::Other(all.into())))
     }
