@@ -1,0 +1,295 @@
+//! The `<body/>` of a request, read once (XEP-0124 section 6).
+
+use crate::ids::decimal;
+use crate::{Condition, Refused, Rid, Sid, Version};
+use compact_str::CompactString;
+use herald_xmpp::ns;
+use herald_xmpp::xml::{self, Element, Limits, Scope, XmlError, escape_attr};
+
+/// The longest `content` value taken, in bytes; a longer one is a bad request.
+const CONTENT_BYTES_MAX: usize = 128;
+
+/// What a request asks for besides carrying its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Ask {
+    /// Nothing: send and receive.
+    #[default]
+    Exchange,
+    /// `type='terminate'` (XEP-0124 section 13).
+    Terminate,
+    /// `pause`, in seconds (section 10).
+    Pause(u32),
+    /// `xmpp:restart='true'` (XEP-0206 section 5).
+    Restart,
+}
+
+/// One request. Its XML was checked to the last byte; attributes are typed, payload is kept as it came.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// The session; `None` asks for a new one.
+    pub sid: Option<Sid>,
+    /// Its place in the session's order.
+    pub rid: Rid,
+    /// What it asks for.
+    pub ask: Ask,
+    /// At creation: 1, the client will acknowledge. Later: the highest rid up to which it has every answer.
+    pub ack: Option<u64>,
+    /// The payload.
+    pub payload: Payload,
+    rare: Option<Box<Rare>>, // most requests have none of it
+}
+
+/// Attributes of creations, restarts and the protected few.
+#[derive(Clone, Debug, Default)]
+struct Rare {
+    to: Option<CompactString>,
+    from: Option<CompactString>,
+    lang: Option<CompactString>,
+    ver: Option<Version>,
+    wait: Option<u32>,
+    hold: Option<u32>,
+    content: Option<CompactString>,
+    key: Option<CompactString>,
+    newkey: Option<CompactString>,
+    xmpp_version: Option<CompactString>,
+}
+
+macro_rules! rare {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $read:expr;)*) => {
+        impl Body { $($(#[$doc])* pub fn $name(&self) -> Option<$type> { self.rare.as_ref().and_then($read) })* }
+    };
+}
+
+rare! {
+    /// The domain of the stream, as it came; not empty.
+    to: &str = |r| r.to.as_deref();
+    /// Who the client says it is. Nothing rests on it.
+    from: &str = |r| r.from.as_deref();
+    /// `xml:lang`.
+    lang: &str = |r| r.lang.as_deref();
+    /// The highest BOSH version the client speaks; a client without it is a legacy one.
+    ver: Version = |r| r.ver;
+    /// The longest it lets a request be held, in seconds.
+    wait: u32 = |r| r.wait;
+    /// How many requests it lets be held.
+    hold: u32 = |r| r.hold;
+    /// The `Content-Type` it wants, safe for an HTTP header.
+    content: &str = |r| r.content.as_deref();
+    /// The next key of its sequence (section 15).
+    key: &str = |r| r.key.as_deref();
+    /// The first key of a new sequence.
+    newkey: &str = |r| r.newkey.as_deref();
+    /// `xmpp:version`.
+    xmpp_version: &str = |r| r.xmpp_version.as_deref();
+}
+
+impl Body {
+    /// Reads a whole request body.
+    ///
+    /// Refused with `policy-violation` over [`Limits::bytes_max`] and its sisters, with `bad-request`
+    /// for everything else: XML that is not strict, another root, text beside the payload, a rid, a
+    /// number or a boolean out of range.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Body, Refused> {
+        Body::read(bytes, limits).map_err(|(condition, legacy)| Refused {
+            condition,
+            sid: peek_sid(bytes),
+            legacy,
+        })
+    }
+
+    fn read(bytes: &[u8], limits: &Limits) -> Result<Body, (Condition, bool)> {
+        let text = match std::str::from_utf8(bytes) {
+            _ if bytes.len() > limits.bytes_max => return Err((Condition::PolicyViolation, false)),
+            Ok(text) => text.trim_matches(is_space),
+            Err(_) => return Err((Condition::BadRequest, false)),
+        };
+        let unread = |e: XmlError| (condition_of(e), false);
+        xml::check(text, &Scope::NONE, limits).map_err(unread)?;
+        let root = Element::parse(text, &Scope::NONE).map_err(unread)?;
+        if !root.is("body", ns::HTTPBIND) {
+            return Err((Condition::BadRequest, false));
+        }
+        let legacy = root.attr("sid").is_none() && root.attr("ver").is_none();
+        Body::of_element(&root).ok_or((Condition::BadRequest, legacy))
+    }
+
+    /// `None` is a bad request.
+    fn of_element(root: &Element<'_>) -> Option<Body> {
+        let pause = number(root, "pause")?;
+        let terminate = root.attr("type").is_some_and(|t| t == "terminate");
+        let ask = match pause {
+            _ if terminate => Ask::Terminate,
+            _ if boolean(root, "restart")? => Ask::Restart,
+            Some(secs) => Ask::Pause(secs),
+            None => Ask::Exchange,
+        };
+        let ack = match root.attr("ack") {
+            None => None,
+            Some(text) => Some(decimal(&text)?),
+        };
+        let rare = Rare::of_element(root)?;
+        Some(Body {
+            sid: root.attr("sid").map(|s| Sid::parse(&s)),
+            rid: Rid::parse(&root.attr("rid")?)?,
+            ask,
+            ack,
+            payload: Payload::of_element(root)?,
+            rare: rare.is_some().then(|| Box::new(rare)),
+        })
+    }
+}
+
+impl Rare {
+    fn of_element(root: &Element<'_>) -> Option<Rare> {
+        let word = |name| root.attr(name).filter(|v| !v.is_empty()).map(CompactString::from);
+        let ver = match root.attr("ver") {
+            None => None,
+            Some(text) => Some(Version::parse(&text)?),
+        };
+        let content = word("content");
+        if content.as_deref().is_some_and(|c| !is_header_value(c)) {
+            return None;
+        }
+        Some(Rare {
+            to: word("to"),
+            from: word("from"),
+            lang: root.attr_ns(ns::XML, "lang").map(CompactString::from),
+            ver,
+            wait: number(root, "wait")?,
+            hold: number(root, "hold")?,
+            content,
+            key: root.attr("key").map(CompactString::from),
+            newkey: root.attr("newkey").map(CompactString::from),
+            xmpp_version: root.attr_ns(ns::XBOSH, "version").map(CompactString::from),
+        })
+    }
+
+    fn is_some(&self) -> bool {
+        let words = [&self.to, &self.from, &self.lang, &self.content, &self.key, &self.newkey];
+        words.iter().any(|w| w.is_some())
+            || self.xmpp_version.is_some()
+            || self.ver.is_some()
+            || self.wait.is_some()
+            || self.hold.is_some()
+    }
+}
+
+/// The children of a `<body/>`, each the bytes it came in, with the namespaces around them.
+///
+/// A stanza that declares no namespace of its own, and so would be in BOSH's, reads as
+/// `jabber:client` (XEP-0206 section 2, Note): the scope says so.
+#[derive(Clone, Debug, Default)]
+pub struct Payload {
+    text: Box<str>,   // the children, end to end
+    ends: Box<[u32]>, // where each but the last ends
+    scope: Scope,
+    asks: bool,
+}
+
+impl Payload {
+    fn of_element(root: &Element<'_>) -> Option<Payload> {
+        if !root.text().chars().all(is_space) {
+            return None; // section 6: no character data beside the payload
+        }
+        let (mut text, mut ends, mut asks) = (String::new(), Vec::new(), false);
+        for child in root.children() {
+            if !text.is_empty() {
+                ends.push(u32::try_from(text.len()).ok()?);
+            }
+            text.push_str(child.raw());
+            asks |= !matches!(child.name(), "message" | "presence");
+        }
+        if text.is_empty() {
+            return Some(Payload::default());
+        }
+        Some(Payload { text: text.into(), ends: ends.into(), scope: client_scope(&root.scope())?, asks })
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Its bytes.
+    pub fn bytes_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether something in it waits for an answer: an iq, a step of SASL.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// The children, in order, each a whole checked element.
+    pub fn elements(&self) -> impl Iterator<Item = (&str, &Scope)> {
+        let count = if self.is_empty() { 0 } else { self.ends.len() + 1 };
+        let edge = move |i: usize| match i {
+            0 => 0,
+            i if i == count => self.text.len(),
+            i => self.ends[i - 1] as usize,
+        };
+        (0..count).map(move |i| (&self.text[edge(i)..edge(i + 1)], &self.scope))
+    }
+}
+
+/// The bindings inside the body, its own namespace as the default replaced by `jabber:client`.
+fn client_scope(inside: &Scope) -> Option<Scope> {
+    if *inside == Scope::HTTPBIND || *inside == Scope::CLIENT {
+        return Some(Scope::CLIENT);
+    }
+    let mut tag = String::from("<body");
+    for (prefix, bound) in inside.bindings() {
+        let bound = if prefix.is_empty() && bound == ns::HTTPBIND { ns::CLIENT } else { bound };
+        let colon = if prefix.is_empty() { "" } else { ":" };
+        tag.push_str(&format!(" xmlns{colon}{prefix}='{}'", escape_attr(bound)));
+    }
+    tag.push('>');
+    Scope::NONE.of_start_tag(&tag).ok()
+}
+
+/// Over a limit is against our policy, all else is against the XEP.
+fn condition_of(error: XmlError) -> Condition {
+    match error {
+        XmlError::TooLarge | XmlError::TooDeep | XmlError::TooMany(_) => Condition::PolicyViolation,
+        _ => Condition::BadRequest,
+    }
+}
+
+/// An attribute that is a count of seconds or requests. Outer `None`: it is no number.
+fn number(root: &Element<'_>, name: &str) -> Option<Option<u32>> {
+    match root.attr(name) {
+        None => Some(None),
+        Some(text) => decimal(&text).map(|n| Some(u32::try_from(n).unwrap_or(u32::MAX))),
+    }
+}
+
+/// A boolean of XEP-0206, under whatever prefix (XML Schema: `true`, `1`, `false`, `0`).
+fn boolean(root: &Element<'_>, name: &str) -> Option<bool> {
+    match root.attr_ns(ns::XBOSH, name).as_deref() {
+        None | Some("false" | "0") => Some(false),
+        Some("true" | "1") => Some(true),
+        Some(_) => None,
+    }
+}
+
+/// Only what can stand in an HTTP header, so that no client writes headers of ours.
+fn is_header_value(text: &str) -> bool {
+    text.len() <= CONTENT_BYTES_MAX && text.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// The sid in the start tag of a request that is too broken or too large to be read: a plain look
+/// for the attribute, no more. A wrong guess names no session.
+pub(crate) fn peek_sid(bytes: &[u8]) -> Option<Sid> {
+    const START_TAG_BYTES_MAX: usize = 4_096;
+    let head = &bytes[..bytes.len().min(START_TAG_BYTES_MAX)];
+    let head = &head[..head.iter().position(|&b| b == b'>').unwrap_or(head.len())];
+    let at = head.windows(4).position(|w| w == b"sid=")?;
+    let after_space = at.checked_sub(1).is_some_and(|i| head[i].is_ascii_whitespace());
+    let (&quote, rest) = head[at + 4..].split_first()?;
+    let value = &rest[..rest.iter().position(|&b| b == quote)?];
+    (after_space && matches!(quote, b'"' | b'\'')).then(|| std::str::from_utf8(value).map_or(Sid::NEVER, Sid::parse))
+}

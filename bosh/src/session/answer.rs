@@ -1,0 +1,139 @@
+//! Answers: which are due, and what is in them.
+
+use super::window::Held;
+use super::{Item, Output, Phase, Session};
+use crate::write::{self, Head};
+use crate::{Answer, Version};
+use herald_xmpp::ns;
+use herald_xmpp::xml::escape_attr;
+
+/// Begins an item whose prefix has to be declared on the body.
+const STREAM_PREFIX: &[u8] = b"<stream:";
+
+impl<T: Item> Session<T> {
+    /// Answers, oldest first, every request whose time has come: there is something to say, it has
+    /// waited long enough, or more are held than may be.
+    pub(super) fn answer_due(&mut self) {
+        while let Some(oldest) = self.window.held.first() {
+            let surplus = self.window.surplus(self.terms.hold);
+            if oldest.ticket.is_none() {
+                // Nobody would read it. It is answered, into the replay, only when it stands in the way.
+                if self.window.held.len() == 1 {
+                    break;
+                }
+                self.answer_oldest(false);
+                continue;
+            }
+            let settled = self.settle_until.is_none_or(|t| self.now >= t);
+            let due = self.now >= oldest.until || surplus && settled || self.report.is_some();
+            if self.queue.is_empty() && !due {
+                break;
+            }
+            self.answer_oldest(true);
+        }
+        if !self.window.surplus(self.terms.hold) {
+            self.settle_until = None;
+        }
+        self.note_idle();
+    }
+
+    /// Answers everything held with nothing in it.
+    pub(super) fn answer_all_empty(&mut self) {
+        while !self.window.held.is_empty() {
+            self.answer_oldest_with(Vec::new(), Vec::new(), self.window.held.len() == 1);
+        }
+        self.note_idle();
+    }
+
+    /// Early requests have waited long enough for their elders: the client is asked to send those
+    /// again (section 17.3). What they carry is kept for when the gap closes.
+    pub(super) fn answer_overdue_early(&mut self) {
+        let now = self.now;
+        let overdue = self.window.early.iter_mut().filter(|e| now >= e.until);
+        let tickets: Vec<_> = overdue.filter_map(|e| e.ticket.take()).collect();
+        for ticket in tickets {
+            self.send(Some(ticket), 200, write::SUPERSEDED);
+        }
+        self.note_idle();
+    }
+
+    fn answer_oldest(&mut self, with_items: bool) {
+        let (mut inside, mut items) = (Vec::new(), Vec::new());
+        while with_items && let Some(item) = self.next_item(&mut inside) {
+            items.push(item);
+        }
+        self.answer_oldest_with(inside, items, false);
+    }
+
+    /// Writes the queue's next item, unless the response is full.
+    pub(super) fn next_item(&mut self, inside: &mut Vec<u8>) -> Option<T> {
+        let bytes = self.queue.front()?.bytes_len();
+        if !inside.is_empty() && inside.len() + bytes > self.settings.response_bytes_soft {
+            return None;
+        }
+        let item = self.queue.pop_front()?;
+        self.queue_bytes -= bytes;
+        item.write(inside);
+        Some(item)
+    }
+
+    fn answer_oldest_with(&mut self, inside: Vec<u8>, items: Vec<T>, pause: bool) {
+        let Held { rid, ticket, .. } = self.window.held.remove(0);
+        let mut head = self.creation_head();
+        head.stream |= inside.windows(STREAM_PREFIX.len()).any(|w| w == STREAM_PREFIX);
+        let opening = matches!(self.phase, Phase::Opening(_));
+        if self.terms.acks && (opening || self.window.last != rid) {
+            head.ack(self.window.last);
+        }
+        if let Some((report, ms)) = self.report.take() {
+            head.attr("report", report);
+            head.attr("time", ms);
+        }
+        self.phase = Phase::Live;
+        if !items.is_empty() {
+            self.window.idle_poll_at = None;
+        }
+        let body = head.body(&inside);
+        let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
+        self.replay.keep(rid, self.now, body.clone(), items, pause, unacked_bytes_max);
+        self.send(ticket, 200, body);
+    }
+
+    /// The attributes that only the first answer has (section 7.2; XEP-0206 section 4).
+    fn creation_head(&self) -> Head {
+        let mut head = Head::default();
+        let Phase::Opening(opening) = &self.phase else { return head };
+        head.attr("sid", self.sid);
+        head.attr("wait", self.terms.wait_secs);
+        head.attr("requests", self.terms.requests);
+        head.attr("hold", self.terms.hold);
+        head.attr("inactivity", self.terms.inactivity_secs);
+        head.attr("polling", self.settings.polling_secs);
+        head.attr("maxpause", self.settings.maxpause_secs);
+        head.attr("from", escape_attr(&opening.from));
+        if let Some(ver) = opening.version {
+            head.attr("ver", ver.min(Version::OURS));
+        }
+        head.attr("xmlns:xmpp", ns::XBOSH);
+        head.attr("xmpp:version", "1.0");
+        head.attr("xmpp:restartlogic", "true");
+        head.stream = true;
+        head
+    }
+
+    /// The answer with which the session ends.
+    pub(super) fn last_word(&self, condition: Option<crate::Condition>, inside: &[u8]) -> Answer {
+        let mut head = Head::default();
+        head.attr("type", "terminate");
+        if let Some(condition) = condition {
+            head.attr("condition", condition.as_str());
+        }
+        head.stream = inside.windows(STREAM_PREFIX.len()).any(|w| w == STREAM_PREFIX);
+        let status = condition.map_or(200, |c| c.status(self.terms.legacy));
+        Answer { status, body: head.body(inside), content: self.terms.content.clone() }
+    }
+
+    pub(super) fn answer(&mut self, ticket: crate::Ticket, answer: Answer) {
+        self.outputs.push_back(Output::Answer { ticket, answer });
+    }
+}

@@ -1,0 +1,82 @@
+//! The latest responses, kept byte for byte for a client that lost one (XEP-0124 section 14.3).
+
+use crate::Rid;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// The responses that may be asked for again, and the items in them that the client may not have.
+pub(super) struct Replay<T> {
+    kept: Vec<Kept<T>>, // by rid
+    requests: usize,
+    /// Up to here the client has said it has everything; 0 at first.
+    acked: u64,
+}
+
+/// One response.
+pub(super) struct Kept<T> {
+    pub rid: Rid,
+    pub at: Instant,
+    pub body: Bytes,
+    /// How often it was asked for again.
+    pub repeats: u16,
+    /// It answered a pause request: kept as long as it is among the latest, but not counted.
+    pub pause: bool,
+    items: Box<[T]>,
+}
+
+impl<T> Replay<T> {
+    pub fn new(requests: usize) -> Replay<T> {
+        Replay { kept: Vec::with_capacity(requests), requests, acked: 0 }
+    }
+
+    /// The response to that request, if it is still kept.
+    pub fn find(&mut self, rid: Rid) -> Option<&mut Kept<T>> {
+        self.kept.iter_mut().find(|k| k.rid == rid)
+    }
+
+    /// The first response above `rid`, if it is still kept.
+    pub fn after(&self, rid: u64) -> Option<&Kept<T>> {
+        self.kept.iter().find(|k| k.rid.number() == rid.saturating_add(1))
+    }
+
+    /// Keeps a response. With `unacked_bytes_max`, responses beyond the last `requests` are kept too
+    /// while they are not acknowledged and fit that many bytes.
+    pub fn keep(&mut self, rid: Rid, at: Instant, body: Bytes, items: Vec<T>, pause: bool, unacked_bytes_max: usize) {
+        let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
+        while let Some(oldest) = self.kept.first() {
+            let enough = counted(&self.kept) > self.requests || self.kept.len() >= 2 * self.requests;
+            let wanted = oldest.rid.number() > self.acked && self.bytes() + body.len() <= unacked_bytes_max;
+            if !enough || wanted && unacked_bytes_max > 0 {
+                break;
+            }
+            self.kept.remove(0);
+        }
+        self.kept.push(Kept { rid, at, body, repeats: 0, pause, items: items.into() });
+    }
+
+    /// The client has every response up to `rid`. Gives the items in them.
+    pub fn cover(&mut self, rid: u64) -> Vec<T> {
+        let covered = self.kept.iter_mut().filter(|k| k.rid.number() <= rid && !k.items.is_empty());
+        covered.flat_map(|k| std::mem::take(&mut k.items)).collect()
+    }
+
+    /// The client said so itself: none of them will be asked for again. Cover them first.
+    pub fn forget(&mut self, rid: u64) {
+        self.acked = self.acked.max(rid);
+        self.kept.retain(|k| k.rid.number() > rid);
+    }
+
+    /// The client said that it has them, but not in a way that forbids it to ask again.
+    pub fn acknowledge(&mut self, rid: u64) {
+        self.acked = self.acked.max(rid);
+    }
+
+    /// Everything the client may not have.
+    pub fn take_uncovered(&mut self) -> Vec<T> {
+        self.kept.drain(..).flat_map(|k| k.items).collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.kept.iter().map(|k| k.body.len()).sum()
+    }
+}

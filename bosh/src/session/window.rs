@@ -1,0 +1,99 @@
+//! Which requests have come, which wait for their answer, which came before their elders.
+
+use crate::{Body, Rid, Ticket};
+use std::time::Instant;
+
+/// The requests that are not answered yet.
+pub(super) struct Window {
+    /// The highest rid up to which every request has come.
+    pub last: Rid,
+    /// Requests whose payload went up and that wait for an answer, oldest first.
+    pub held: Vec<Held>,
+    /// Requests that wait for their elders.
+    pub early: Vec<Early>,
+    /// When the latest new request came.
+    pub newest_at: Option<Instant>,
+    /// When the latest new request came, if it was an empty one and its answer had nothing in it.
+    pub idle_poll_at: Option<Instant>,
+    /// How many requests came that are too old to be answered again.
+    pub stale: u16,
+}
+
+/// One request that waits.
+pub(super) struct Held {
+    pub rid: Rid,
+    /// `None`: its connection died; an answer would reach nobody.
+    pub ticket: Option<Ticket>,
+    /// When it is answered even if there is nothing to say.
+    pub until: Instant,
+    /// How often it came again.
+    pub repeats: u16,
+}
+
+/// One request that waits for its elders.
+pub(super) struct Early {
+    pub body: Body,
+    pub ticket: Option<Ticket>,
+    /// When it is given a recoverable error.
+    pub until: Instant,
+    pub repeats: u16,
+}
+
+impl Window {
+    /// Before the creation request `first`, which comes next.
+    pub fn new(first: Rid, requests: usize) -> Window {
+        Window {
+            last: first,
+            held: Vec::with_capacity(requests),
+            early: Vec::new(),
+            newest_at: None,
+            idle_poll_at: None,
+            stale: 0,
+        }
+    }
+
+    /// Whether some request's connection is there and waits.
+    pub fn anyone_waits(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// How many connections wait.
+    pub fn waiting(&self) -> usize {
+        let held = self.held.iter().filter(|h| h.ticket.is_some()).count();
+        held + self.early.iter().filter(|e| e.ticket.is_some()).count()
+    }
+
+    /// Whether more is held than may be. A session that polls holds one at most, until its turn is over.
+    pub fn surplus(&self, hold: u8) -> bool {
+        self.held.len() > usize::from(hold).max(1)
+    }
+
+    /// When the next request that waits is answered whatever happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let oldest = self.held.first().filter(|h| h.ticket.is_some()).map(|h| h.until);
+        let early = self.early.iter().filter(|e| e.ticket.is_some()).map(|e| e.until);
+        early.chain(oldest).min()
+    }
+
+    /// The connection of that request died. `false`: none such waits.
+    pub fn lose(&mut self, ticket: Ticket) -> bool {
+        let held = self.held.iter_mut().map(|h| &mut h.ticket);
+        let mut tickets = held.chain(self.early.iter_mut().map(|e| &mut e.ticket));
+        tickets.find(|t| **t == Some(ticket)).is_some_and(|t| t.take().is_some())
+    }
+
+    /// Takes the early request whose turn it is.
+    pub fn take_next_early(&mut self) -> Option<Early> {
+        let at = self.early.iter().position(|e| e.body.rid == self.last.plus(1))?;
+        Some(self.early.swap_remove(at))
+    }
+
+    /// Takes every connection that waits, in rid order.
+    pub fn take_waiting(&mut self) -> Vec<Ticket> {
+        self.early.sort_unstable_by_key(|e| e.body.rid);
+        let held = self.held.drain(..).filter_map(|h| h.ticket);
+        let tickets = held.chain(self.early.drain(..).filter_map(|e| e.ticket)).collect();
+        self.early = Vec::new();
+        tickets
+    }
+}

@@ -1,0 +1,78 @@
+//! Writing `<body/>` elements.
+
+use crate::{Condition, Rid};
+use bytes::Bytes;
+use herald_xmpp::{ns, xml};
+use std::fmt::Write;
+
+/// `<body/>`: nothing to say.
+pub(crate) const EMPTY: &str = "<body xmlns='http://jabber.org/protocol/httpbind'/>";
+
+/// The recoverable binding condition (XEP-0124 section 17.3): the same request came again on another connection.
+pub(crate) const SUPERSEDED: &str = "<body type='error' xmlns='http://jabber.org/protocol/httpbind'/>";
+
+/// The end, without a reason: both sides agreed.
+pub(crate) const TERMINATE: &str = "<body type='terminate' xmlns='http://jabber.org/protocol/httpbind'/>";
+
+/// A terminal binding condition with what goes inside.
+pub(crate) fn terminal(condition: Condition, inside: &str) -> String {
+    let name = condition.as_str();
+    let close = if inside.is_empty() { "/>".to_owned() } else { format!(">{inside}</body>") };
+    format!("<body type='terminate' condition='{name}' xmlns='{}'{close}", ns::HTTPBIND)
+}
+
+pub(crate) fn escape(text: &str) -> std::borrow::Cow<'_, str> {
+    xml::escape_text(text)
+}
+
+/// What a response's start tag says besides its namespace.
+#[derive(Default)]
+pub(crate) struct Head {
+    /// Attributes, each beginning with a space.
+    pub attrs: String,
+    /// Whether `stream` is declared whatever is inside.
+    pub stream: bool,
+}
+
+impl Head {
+    pub fn attr(&mut self, name: &str, value: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.attrs, " {name}='{value}'");
+    }
+
+    pub fn ack(&mut self, rid: Rid) {
+        self.attr("ack", rid);
+    }
+
+    /// The whole element around `inside`. `stream:` is declared when something inside is written with
+    /// it (XEP-0206 section 2: then it MUST be, on the body).
+    pub fn body(&self, inside: &[u8]) -> Bytes {
+        let stream = self.stream || mentions_stream(inside);
+        if inside.is_empty() && self.attrs.is_empty() && !stream {
+            return Bytes::from_static(EMPTY.as_bytes());
+        }
+        let mut out = Vec::with_capacity(inside.len() + self.attrs.len() + 160);
+        out.extend_from_slice(b"<body");
+        out.extend_from_slice(self.attrs.as_bytes());
+        for (name, value, wanted) in [("xmlns", ns::HTTPBIND, true), ("xmlns:stream", ns::STREAM, stream)] {
+            if wanted {
+                out.extend_from_slice(format!(" {name}='{value}'").as_bytes());
+            }
+        }
+        if inside.is_empty() {
+            out.extend_from_slice(b"/>");
+        } else {
+            out.push(b'>');
+            out.extend_from_slice(inside);
+            out.extend_from_slice(b"</body>");
+        }
+        out.into()
+    }
+}
+
+/// Whether an element with the prefix `stream` may be inside. Text cannot hold a bare `<`, so the
+/// only false alarm is within CDATA, where one declaration too many does no harm.
+fn mentions_stream(inside: &[u8]) -> bool {
+    const START: &[u8] = b"<stream:";
+    inside.windows(START.len()).any(|w| w == START)
+}
