@@ -1,0 +1,116 @@
+//! What a connection is to a user, and what it is handed.
+
+use compact_str::CompactString;
+use herald_xmpp::{Jid, Stanza};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A bound connection, as its user sees it. Calls come from the user's actor and must not wait.
+///
+/// The other direction is [`Seat`](crate::Seat), which the driver of the connection holds.
+pub trait Link: Send + Sync + 'static {
+    /// Takes a stanza to write to the client.
+    ///
+    /// `Err` gives it back: the link is full or gone. Its user then takes the resource away, closes
+    /// the link with [`Close::ResourceFull`] and waits for [`Seat::unbind`](crate::Seat::unbind).
+    fn deliver(&self, delivery: Delivery) -> Result<(), Delivery>;
+    /// Ends the connection: the driver sends the stream error, then unbinds its seat and gives back
+    /// what it had not delivered. A second call changes nothing.
+    fn close(&self, why: Close);
+    /// What it is, for an operator to see.
+    fn info(&self) -> LinkInfo;
+}
+
+/// What a link carries down. Cloning shares the stanza.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The stanza; one copy for all who get it.
+    pub stanza: Arc<Stanza>,
+    /// To be written instead of the stanza's own `to`.
+    pub to: Option<Jid>,
+    /// When there is one, the user wants to hear [`Seat::acked`](crate::Seat::acked) once the stanza
+    /// is written (TCP, WebSocket) or acknowledged (BOSH).
+    pub receipt: Option<Receipt>,
+}
+
+/// The number of a kept message, from its user's own counter: it stays in the store until the
+/// connection says that it was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Receipt(pub u64);
+
+/// Names one bound resource for as long as it is bound; never used again while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Binding(pub u64);
+
+/// How a connection travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each line says it all
+pub enum Transport {
+    Tcp,
+    Bosh,
+    Websocket,
+}
+
+impl Transport {
+    /// All of them, in the order of [`Stats::sessions`](crate::Stats::sessions).
+    pub const ALL: [Transport; 3] = [Transport::Tcp, Transport::Bosh, Transport::Websocket];
+
+    /// `tcp`, `bosh` or `websocket`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Bosh => "bosh",
+            Transport::Websocket => "websocket",
+        }
+    }
+}
+
+/// What a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// How it travels.
+    pub transport: Transport,
+    /// Is there TLS?
+    pub secure: bool,
+    /// Where it comes from.
+    pub peer: IpAddr,
+}
+
+/// Why a user ends a connection. The driver says it in a stream error (RFC 6120 section 4.9.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The same resource was bound again: `conflict`.
+    Conflict,
+    /// An operator did it, or the account is gone: `policy-violation`, with these words.
+    Kicked(CompactString),
+    /// The server goes down: `system-shutdown`.
+    Shutdown,
+    /// It did not take what it was handed: `policy-violation`.
+    ResourceFull,
+    /// The user's actor broke: `internal-server-error`.
+    Internal,
+}
+
+/// A stanza on its way, with the address it is for. Cloning shares the stanza.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The stanza. [`Arc::make_mut`] to change it: a copy is made only when others have it too.
+    pub stanza: Arc<Stanza>,
+    /// The address, when it is not the stanza's own `to`.
+    pub to: Option<Jid>,
+}
+
+impl Parcel {
+    /// A stanza for the address it names itself.
+    pub fn new(stanza: impl Into<Arc<Stanza>>) -> Parcel {
+        Parcel { stanza: stanza.into(), to: None }
+    }
+    /// Whom it is for.
+    pub fn to(&self) -> Option<&Jid> {
+        self.to.as_ref().or(self.stanza.to.as_ref())
+    }
+    /// Who sent it.
+    pub fn from(&self) -> Option<&Jid> {
+        self.stanza.from.as_ref()
+    }
+}

@@ -1,0 +1,61 @@
+//! Every bound of the user actor, with what happens there.
+
+use compact_str::CompactString;
+
+/// What the sessions need to know. All users share one copy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The domain we serve, prepared as a JID's domainpart. Any other is `remote-server-not-found`:
+    /// there are no links to other servers.
+    pub domain: CompactString,
+    /// Resources one user may have bound. One more is refused with `resource-constraint`.
+    pub resources_max: u32,
+    /// Contacts in one roster, pending requests included. One more is refused with
+    /// `resource-constraint`; a request from a stranger is dropped then.
+    pub roster_max: u32,
+    /// Length of a contact's name and of a group's, in bytes. Longer is refused with `not-acceptable`
+    /// (RFC 6121 section 2.3.3).
+    pub roster_name_bytes_max: u32,
+    /// Groups of one contact. More are refused with `not-acceptable`.
+    pub roster_groups_max: u32,
+    /// Entities one resource may have sent directed presence to. One more is refused with
+    /// `resource-constraint`.
+    pub directed_max: u32,
+    /// Messages kept for one user. One more goes back to its sender with `resource-constraint`.
+    pub offline_max: u32,
+    /// Kept messages handed to a resource before it must have acknowledged them.
+    pub offline_page: u32,
+    /// Messages held back while a connection that was told to end gives back what it had not
+    /// delivered. One more goes back to its sender with `resource-constraint`.
+    pub held_max: u32,
+    /// How long such a connection is waited for, in seconds.
+    pub leaving_secs: u32,
+    /// A user without a resource and without mail leaves memory after so many seconds.
+    pub idle_secs: u32,
+    /// How much may wait in one user's mailbox, in bytes. When it is full, a connection waits, and
+    /// other users' messages are sent back with `resource-constraint`.
+    pub mailbox_bytes_max: usize,
+    /// How many pieces of mail may wait in one user's mailbox. What happens then is the same.
+    pub mailbox_max: usize,
+}
+
+impl Settings {
+    /// The usual bounds, for this domain.
+    pub fn new(domain: &str) -> Settings {
+        Settings {
+            domain: CompactString::from(domain),
+            resources_max: 32,
+            roster_max: 1_000,
+            roster_name_bytes_max: 1_023,
+            roster_groups_max: 64,
+            directed_max: 256,
+            offline_max: 1_000,
+            offline_page: 32,
+            held_max: 256,
+            leaving_secs: 5,
+            idle_secs: 30,
+            mailbox_bytes_max: 1 << 20,
+            mailbox_max: 1_024,
+        }
+    }
+}

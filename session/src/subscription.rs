@@ -1,0 +1,1 @@
+//! RFC 6121 section 3 and appendix A as tables.

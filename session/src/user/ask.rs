@@ -1,0 +1,127 @@
+//! What a user is told, and what it asks.
+
+use crate::link::{Binding, Close, Delivery, Link, Parcel, Receipt};
+use crate::push::{Keep, PresenceInfo, SendtoState, SessionInfo};
+use bytes::Bytes;
+use compact_str::CompactString;
+use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
+use herald_xmpp::{BareJid, FullJid, Resource, Stanza, StanzaError};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// One thing that happened to a user.
+pub enum Input {
+    /// The first of all: read what is known about the user. Nothing else comes before it.
+    Start,
+    /// A client binds a resource.
+    Bind(Box<Bind>),
+    /// A client of this user sent a stanza; its `from` is stamped.
+    Sent(Binding, Arc<Stanza>),
+    /// A stanza for this user.
+    Arrived(Parcel),
+    /// A backend sends a message.
+    Push(Box<Pushed>),
+    /// A connection wrote what had this receipt, or its client acknowledged it.
+    Acked(Binding, Receipt),
+    /// A connection ended, and gives back what it had not delivered, oldest first.
+    Unbind(Binding, Vec<Delivery>),
+    /// A link did not take what [`Ask::Deliver`] handed it.
+    Refused(Binding, Delivery),
+    /// The answer to [`Ask::Store`].
+    Stored(Result<Answer, StoreError>),
+    /// The answer to [`Ask::Mark`]: these ids are marked, or (`false`) may not be.
+    Marked(Vec<u64>, bool),
+    /// End the connections, of one resource or of all; how many were there.
+    Close(Option<Resource>, Close, oneshot::Sender<u32>),
+    /// The account is gone: forget it all, end all connections.
+    Deleted(oneshot::Sender<()>),
+    /// Is the user there?
+    Presence(oneshot::Sender<PresenceInfo>),
+    /// Which resources are bound?
+    Sessions(oneshot::Sender<Vec<SessionInfo>>),
+    /// The time of [`User::deadline`](super::User::deadline) has come.
+    Tick,
+}
+
+/// A client binds a resource.
+pub struct Bind {
+    /// The name it wants; without one the server makes it, from `entropy`.
+    pub resource: Option<Resource>,
+    /// The connection.
+    pub link: Arc<dyn Link>,
+    /// What it is called from now on.
+    pub binding: Binding,
+    /// For the name.
+    pub entropy: u64,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Result<FullJid, StanzaError>>,
+}
+
+/// A message from a backend.
+pub struct Pushed {
+    /// The message.
+    pub parcel: Parcel,
+    /// Is it kept?
+    pub keep: Keep,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Outcome>,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// In a word.
+    pub state: SendtoState,
+    /// How many sessions it was handed to.
+    pub sessions: u32,
+    /// Its number, when it was kept.
+    pub id: Option<u64>,
+}
+
+/// What a user asks of the actor around it, in order.
+pub enum Ask {
+    /// Hand this to the connection; when it is not taken, say [`Input::Refused`].
+    Deliver(Binding, Arc<dyn Link>, Delivery),
+    /// End the connection.
+    Close(Arc<dyn Link>, Close),
+    /// Send it to another user, or nowhere.
+    Route(Parcel),
+    /// Ask the store. Nothing else happens to this user before [`Input::Stored`].
+    Store(Query),
+    /// Mark kept messages as delivered; [`Input::Marked`] may come any time later.
+    Mark(Vec<u64>),
+    /// Nobody needs this actor now.
+    Stop,
+}
+
+/// A question to the store, about this user.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the methods of the store's traits, one by one
+pub enum Query {
+    Account,
+    Roster,
+    PutItem(Box<RosterItem>),
+    RemoveItem(BareJid),
+    RosterSince(u64),
+    Append(NewMessage),
+    Pending { after: u64, limit: u32 },
+    Delivered(Vec<u64>),
+    PendingCount,
+    Private { space: CompactString, key: CompactString },
+    PutPrivate { space: CompactString, key: CompactString, value: Option<Bytes> },
+}
+
+/// What the store said.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // see the store's traits
+pub enum Answer {
+    Account(bool),
+    Roster(Roster),
+    Version(u64),
+    Changes(Option<Vec<RosterChange>>),
+    Appended(Appended),
+    Pending(Vec<Kept>),
+    Count(u64),
+    Private(Option<Bytes>),
+    Done,
+}
