@@ -14,6 +14,11 @@ const RESOURCE: &str = "resourcepart";
 
 /// The longest label of a domain name, in bytes (RFC 1035 section 2.3.4). A longer one is refused.
 const LABEL_BYTES_MAX: usize = 63;
+/// The longest label outside ASCII, in characters: its `xn--` form has at least as many behind the
+/// prefix. A longer one is refused.
+const LABEL_CHARS_MAX: usize = 59;
+/// What the ASCII form of a label outside ASCII begins with (RFC 5890 section 2.3.2.1).
+const A_LABEL: &str = "xn--";
 
 /// UsernameCaseMapped without the characters of RFC 7622 section 3.3.1.
 pub(super) fn local(s: &str) -> Result<Cow<'_, str>, JidError> {
@@ -34,7 +39,8 @@ pub(super) fn local(s: &str) -> Result<Cow<'_, str>, JidError> {
     Ok(out)
 }
 
-/// OpaqueString. A leading space is refused too: row 18 of RFC 7622 section 3.5.
+/// OpaqueString. Row 18 of RFC 7622 section 3.5 calls a leading space wrong, but no rule says so and
+/// other servers take it: the profile is the norm.
 pub(super) fn resource(s: &str) -> Result<Cow<'_, str>, JidError> {
     sized(s, RESOURCE)?;
     let out = if s.is_ascii() {
@@ -45,9 +51,6 @@ pub(super) fn resource(s: &str) -> Result<Cow<'_, str>, JidError> {
     } else {
         OpaqueString::enforce(s).map_err(|_| JidError::Forbidden(RESOURCE))?
     };
-    if out.starts_with(' ') {
-        return Err(JidError::Forbidden(RESOURCE));
-    }
     sized(&out, RESOURCE)?;
     Ok(out)
 }
@@ -91,27 +94,94 @@ fn lower(s: &str) -> Cow<'_, str> {
     }
 }
 
-fn has_a_label(_s: &str) -> bool {
-    false
+fn has_a_label(s: &str) -> bool {
+    s.split('.').any(|label| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(A_LABEL)))
 }
 
-/// Labels outside ASCII, mapped as RFC 5895 says: width, case, NFC, and the ideographic full stops.
+/// Labels outside ASCII, mapped as RFC 5895 says (width, case, NFC, and the ideographic full stops);
+/// those written as `xn--` are turned into what they stand for (RFC 7622 section 3.2).
 fn international(s: &str) -> Result<String, JidError> {
     let mut out = String::with_capacity(s.len());
-    for label in s.split(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']) {
-        if !out.is_empty() {
+    for (i, label) in s.split(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']).enumerate() {
+        if i > 0 {
             out.push('.');
         }
-        out.push_str(&UsernameCaseMapped::enforce(label).map_err(|_| JidError::Forbidden(DOMAIN))?);
+        let mapped = mapped(label)?;
+        match mapped.strip_prefix(A_LABEL) {
+            None => out.push_str(&mapped),
+            Some(encoded) => {
+                let decoded = punycode(encoded).ok_or(JidError::Forbidden(DOMAIN))?;
+                // A true A-label stands for a label outside ASCII that is mapped already.
+                if decoded.is_ascii() || self::mapped(&decoded)? != decoded {
+                    return Err(JidError::Forbidden(DOMAIN));
+                }
+                out.push_str(&decoded);
+            }
+        }
     }
     Ok(out)
+}
+
+/// IDNA's letters and digits are close to the PRECIS IdentifierClass; [`label_ok`] sees to ASCII.
+fn mapped(label: &str) -> Result<Cow<'_, str>, JidError> {
+    UsernameCaseMapped::enforce(label).map_err(|_| JidError::Forbidden(DOMAIN))
 }
 
 /// Letters, digits and hyphens, no hyphen at either end. What is not ASCII has passed PRECIS already.
 fn label_ok(label: &str) -> bool {
     !label.is_empty()
-        && label.len() <= LABEL_BYTES_MAX
+        && if label.is_ascii() { label.len() <= LABEL_BYTES_MAX } else { label.chars().count() <= LABEL_CHARS_MAX }
         && !label.starts_with('-')
         && !label.ends_with('-')
         && label.bytes().all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// The decoding procedure of RFC 3492 section 6.2, with its parameters of section 5.
+fn punycode(encoded: &str) -> Option<String> {
+    const BASE: u32 = 36;
+    const T_MIN: u32 = 1;
+    const T_MAX: u32 = 26;
+    const SKEW: u32 = 38;
+    const DAMP: u32 = 700;
+
+    if encoded.len() > LABEL_BYTES_MAX {
+        return None;
+    }
+    let (mut out, digits): (Vec<char>, &str) = match encoded.rsplit_once('-') {
+        Some((basic, digits)) => (basic.chars().collect(), digits),
+        None => (Vec::new(), encoded),
+    };
+    let (mut n, mut i, mut bias) = (128u32, 0u32, 72u32);
+    let mut digits = digits.bytes().peekable();
+    while digits.peek().is_some() {
+        let (before, mut weight, mut k) = (i, 1u32, BASE);
+        loop {
+            let digit = match digits.next()? {
+                b @ b'a'..=b'z' => u32::from(b - b'a'),
+                b @ b'0'..=b'9' => u32::from(b - b'0') + 26,
+                _ => return None,
+            };
+            i = i.checked_add(digit.checked_mul(weight)?)?;
+            let threshold = k.saturating_sub(bias).clamp(T_MIN, T_MAX);
+            if digit < threshold {
+                break;
+            }
+            weight = weight.checked_mul(BASE - threshold)?;
+            k += BASE;
+        }
+        let count = out.len() as u32 + 1;
+        let mut delta = if before == 0 { i / DAMP } else { (i - before) / 2 };
+        delta += delta / count;
+        let mut steps = 0;
+        while delta > (BASE - T_MIN) * T_MAX / 2 {
+            delta /= BASE - T_MIN;
+            steps += BASE;
+        }
+        bias = steps + (BASE - T_MIN + 1) * delta / (delta + SKEW);
+        n = n.checked_add(i / count)?;
+        i %= count;
+        out.insert(i as usize, char::from_u32(n)?);
+        i += 1;
+    }
+    Some(out.into_iter().collect())
 }
