@@ -1,11 +1,11 @@
 //! Messages kept for users, in SQL.
 
 use crate::StoreError;
+use crate::clock::now_ms;
 use crate::traits::{Appended, Kept, NewMessage};
 use bytes::Bytes;
 use herald_xmpp::jid::BareJid;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The id and the message in one transaction: ids come into sight in their own order, with no gaps.
 pub(super) fn append(conn: &Connection, user: &BareJid, message: &NewMessage) -> Result<Appended, StoreError> {
@@ -65,11 +65,4 @@ pub(super) fn sweep(conn: &Connection, rows_max: u32) -> Result<usize, StoreErro
 /// An id as SQLite counts; one beyond its numbers is beyond every message.
 fn within(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
-}
-
-/// Milliseconds since 1970 UTC. A clock set before that counts as 1970.
-#[allow(clippy::disallowed_methods)] // a driver: expiry is against the wall clock
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

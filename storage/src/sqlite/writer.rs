@@ -151,4 +151,3 @@ fn sweep(conn: &Connection) -> Duration {
 fn now() -> Instant {
     Instant::now()
 }
-
