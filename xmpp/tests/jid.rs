@@ -62,6 +62,8 @@ const INVALID: &[(&str, JidError)] = &[
     // Also when only the width mapping makes them.
     ("a\u{ff20}b@example.com", JidError::Forbidden("localpart")),
     ("a\u{ff02}b@example.com", JidError::Forbidden("localpart")),
+    // Lower case makes letters of it that the profile does not know.
+    ("\u{13a0}@example.com", JidError::Forbidden("localpart")),
     // Ours
     ("", JidError::Empty("domainpart")),
     (".", JidError::Empty("domainpart")),

@@ -17,6 +17,9 @@ const LABEL_BYTES_MAX: usize = 63;
 /// The longest label outside ASCII, in characters: its `xn--` form has at least as many behind the
 /// prefix. A longer one is refused.
 const LABEL_CHARS_MAX: usize = 59;
+/// How often a profile may be applied before nothing changes (RFC 8264 section 7). What is not
+/// stable then is refused.
+const STABLE_AFTER_MAX: u32 = 4;
 /// What the ASCII form of a label outside ASCII begins with (RFC 5890 section 2.3.2.1).
 const A_LABEL: &str = "xn--";
 
@@ -29,7 +32,7 @@ pub(super) fn local(s: &str) -> Result<Cow<'_, str>, JidError> {
         }
         lower(s)
     } else {
-        UsernameCaseMapped::enforce(s).map_err(|_| JidError::Forbidden(LOCAL))?
+        stable(s, LOCAL, |s| UsernameCaseMapped::enforce(s).ok())?
     };
     // Also after the mapping: a full-width commercial at becomes an ordinary one.
     if out.bytes().any(|b| matches!(b, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')) {
@@ -49,7 +52,7 @@ pub(super) fn resource(s: &str) -> Result<Cow<'_, str>, JidError> {
         }
         Cow::Borrowed(s)
     } else {
-        OpaqueString::enforce(s).map_err(|_| JidError::Forbidden(RESOURCE))?
+        stable(s, RESOURCE, |s| OpaqueString::enforce(s).ok())?
     };
     sized(&out, RESOURCE)?;
     Ok(out)
@@ -124,7 +127,25 @@ fn international(s: &str) -> Result<String, JidError> {
 
 /// IDNA's letters and digits are close to the PRECIS IdentifierClass; [`label_ok`] sees to ASCII.
 fn mapped(label: &str) -> Result<Cow<'_, str>, JidError> {
-    UsernameCaseMapped::enforce(label).map_err(|_| JidError::Forbidden(DOMAIN))
+    stable(label, DOMAIN, |s| UsernameCaseMapped::enforce(s).ok())
+}
+
+/// Applies a profile until nothing changes, as RFC 8264 section 7 asks: what is mapped to something
+/// the profile refuses (an upper-case Cherokee letter is) is refused, not accepted once.
+fn stable<'a>(
+    s: &'a str,
+    part: &'static str,
+    profile: impl for<'x> Fn(&'x str) -> Option<Cow<'x, str>>,
+) -> Result<Cow<'a, str>, JidError> {
+    let mut now = profile(s).ok_or(JidError::Forbidden(part))?;
+    for _ in 0..STABLE_AFTER_MAX {
+        let next = profile(&now).ok_or(JidError::Forbidden(part))?;
+        if next == now {
+            return Ok(now);
+        }
+        now = Cow::Owned(next.into_owned());
+    }
+    Err(JidError::Forbidden(part))
 }
 
 /// Letters, digits and hyphens, no hyphen at either end. What is not ASCII has passed PRECIS already.

@@ -95,17 +95,26 @@ impl<'a> Element<'a> {
         self.children().find(|c| c.is(name, ns))
     }
 
+    /// The child elements and the text between them, in order. A CDATA section is text of its own.
+    pub fn nodes(&self) -> Nodes<'a> {
+        Nodes(self.children())
+    }
+
     /// The text directly in it, that of its children left out; references resolved, CDATA included.
     pub fn text(&self) -> Cow<'a, str> {
-        let mut parts = Parts { rest: self.inner };
-        let Some(first) = parts.next_text() else { return Cow::Borrowed("") };
-        let Some(second) = parts.next_text() else { return first };
-        let mut all = first.into_owned();
-        all.push_str(&second);
-        while let Some(more) = parts.next_text() {
-            all.push_str(&more);
+        let mut rest = self.inner;
+        let mut all = Cow::Borrowed("");
+        while let Some(part) = next_part(&mut rest) {
+            match part {
+                Part::Text(text) if all.is_empty() => all = text,
+                Part::Text(text) => all.to_mut().push_str(&text),
+                Part::Markup(xml) => match extent(xml) {
+                    Some(end) => rest = &xml[end..],
+                    None => break,
+                },
+            }
         }
-        Cow::Owned(all)
+        all
     }
 
     /// The bytes as they came, from `<` to `>`.
@@ -177,6 +186,13 @@ impl<'a> Children<'a> {
     pub fn of(siblings: &'a str, scope: Scope) -> Children<'a> {
         Children { rest: siblings, bound: Bound { outer: scope, own: SmallVec::new() } }
     }
+
+    /// The element that `xml`, which is what is left, begins with.
+    fn element(&mut self, xml: &'a str) -> Option<Element<'a>> {
+        let element = Element::at(xml, self.bound.clone()).ok();
+        self.rest = element.as_ref().map_or("", |e| &xml[e.raw.len()..]);
+        element
+    }
 }
 
 impl<'a> Iterator for Children<'a> {
@@ -184,15 +200,35 @@ impl<'a> Iterator for Children<'a> {
 
     fn next(&mut self) -> Option<Element<'a>> {
         loop {
-            let at = memchr(b'<', self.rest.as_bytes())?;
-            self.rest = &self.rest[at..];
-            if let Some(cdata) = self.rest.strip_prefix(CDATA_OPEN) {
-                self.rest = &cdata[memmem::find(cdata.as_bytes(), CDATA_CLOSE.as_bytes())? + 3..];
-                continue;
+            match next_part(&mut self.rest)? {
+                Part::Text(_) => {}
+                Part::Markup(xml) => return self.element(xml),
             }
-            let element = Element::at(self.rest, self.bound.clone()).ok();
-            self.rest = &self.rest[element.as_ref().map_or(self.rest.len(), |e| e.raw.len())..];
-            return element;
+        }
+    }
+}
+
+/// What an element contains. See [`Element::nodes`].
+#[derive(Clone, Debug)]
+pub struct Nodes<'a>(Children<'a>);
+
+/// A piece of content.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, and boxing would cost an allocation each")]
+pub enum Node<'a> {
+    /// A child.
+    Element(Element<'a>),
+    /// Text, references resolved.
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
+        match next_part(&mut self.0.rest)? {
+            Part::Text(text) => Some(Node::Text(text)),
+            Part::Markup(xml) => self.0.element(xml).map(Node::Element),
         }
     }
 }
@@ -226,35 +262,34 @@ impl<'a> Bound<'a> {
     }
 }
 
-/// Walks over content, giving the text between the children.
-struct Parts<'a> {
-    rest: &'a str,
+/// A piece of content as it is met.
+enum Part<'a> {
+    Text(Cow<'a, str>),
+    Markup(&'a str), // all that is left, beginning with a start tag
 }
 
-impl<'a> Parts<'a> {
-    /// The next piece of text, `None` at the end. Pieces are not empty, except from empty CDATA.
-    fn next_text(&mut self) -> Option<Cow<'a, str>> {
-        loop {
-            if self.rest.is_empty() {
-                return None;
-            }
-            if let Some(cdata) = self.rest.strip_prefix(CDATA_OPEN) {
-                let end = memmem::find(cdata.as_bytes(), CDATA_CLOSE.as_bytes())?;
-                self.rest = &cdata[end + 3..];
-                return Some(resolve_cdata(&cdata[..end]));
-            }
-            if self.rest.starts_with('<') {
-                let tag = Tag::parse(self.rest).ok()?;
-                let end = if tag.empty { tag.len } else { element_end(self.rest, tag.len)?.1 };
-                self.rest = &self.rest[end..];
-                continue;
-            }
-            let end = memchr(b'<', self.rest.as_bytes()).unwrap_or(self.rest.len());
-            let (text, rest) = self.rest.split_at(end);
-            self.rest = rest;
-            return resolve_text(text);
-        }
+/// Takes the next piece off `rest`; of markup nothing is taken. `None` at the end.
+fn next_part<'a>(rest: &mut &'a str) -> Option<Part<'a>> {
+    if rest.is_empty() {
+        return None;
     }
+    if let Some(cdata) = rest.strip_prefix(CDATA_OPEN) {
+        let end = memmem::find(cdata.as_bytes(), CDATA_CLOSE.as_bytes())?;
+        *rest = &cdata[end + CDATA_CLOSE.len()..];
+        return Some(Part::Text(resolve_cdata(&cdata[..end])));
+    }
+    if rest.starts_with('<') {
+        return Some(Part::Markup(rest));
+    }
+    let (text, behind) = rest.split_at(memchr(b'<', rest.as_bytes()).unwrap_or(rest.len()));
+    *rest = behind;
+    resolve_text(text).map(Part::Text)
+}
+
+/// Bytes of the element that `xml` begins with.
+fn extent(xml: &str) -> Option<usize> {
+    let tag = Tag::parse(xml).ok()?;
+    if tag.empty { Some(tag.len) } else { element_end(xml, tag.len).map(|(_, end)| end) }
 }
 
 /// Where the content of an element ends and where its end tag ends; `from` is behind its start tag.

@@ -19,7 +19,7 @@ mod scope;
 mod tag;
 
 pub use check::{check, check_declaration, check_start_tag};
-pub use element::{Children, Element};
+pub use element::{Children, Element, Node, Nodes};
 pub use escape::{escape_attr, escape_text, push_attr, push_text};
 pub use framer::{Framer, Piece, PieceKind};
 pub use scope::Scope;
