@@ -21,16 +21,22 @@ const STATEMENTS_MAX: usize = 64;
 const LOG_BYTES_MAX: u32 = 64 << 20;
 
 /// Makes the directory (0700) and an empty file (0600) where they are missing. Leaves what is there.
-pub(super) fn make(dir: &Path) -> Result<PathBuf, StoreError> {
+///
+/// The lock keeps others from opening the same store until it is dropped. Two reasons: who switches a
+/// new file to a write-ahead log meanwhile is refused at once, whatever the busy timeout; and closing
+/// a descriptor of our own on the file would end the locks SQLite holds on it in this process.
+pub(super) fn make(dir: &Path) -> Result<(PathBuf, File), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| cannot(dir, &e))?;
+    let opening = File::open(dir).map_err(|e| cannot(dir, &e))?;
+    opening.lock().map_err(|e| cannot(dir, &e))?;
     let path = dir.join(FILE);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         // The name must last too, or a power cut takes everything acknowledged with it.
-        Ok(_) => File::open(dir).and_then(|d| d.sync_all()).map_err(|e| cannot(dir, &e))?,
+        Ok(_) => opening.sync_all().map_err(|e| cannot(dir, &e))?,
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(cannot(&path, &e)),
     }
-    Ok(path)
+    Ok((path, opening))
 }
 
 /// A connection that writes; brings the schema to the newest version.

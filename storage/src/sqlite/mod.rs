@@ -103,7 +103,7 @@ impl Sqlite {
     /// Opens the store in `dir`, made with mode 0700 (its file 0600) when missing, and brings its
     /// schema up to date. Blocks.
     pub fn open(dir: &Path, settings: Settings) -> Result<Arc<dyn Store>, StoreError> {
-        let path = file::make(dir)?;
+        let (path, _opening) = file::make(dir)?;
         let conn = file::open_writer(&path, &settings)?;
         let epoch: String = conn.query_row("SELECT epoch FROM store", [], |row| row.get(0))?;
         let readers = (0..settings.readers.max(1))

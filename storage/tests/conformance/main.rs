@@ -1,0 +1,79 @@
+//! What every store must do. A new one adds a module below and nothing else.
+
+mod accounts;
+mod life;
+mod messages;
+mod model;
+mod private;
+mod rosters;
+mod subject;
+
+use herald_storage::sqlite::{Settings, Sqlite};
+use herald_storage::{Memory, Store};
+use std::path::Path;
+use std::sync::Arc;
+use subject::Subject;
+
+macro_rules! cases {
+    ($open:path: $($room:ident::{$($case:ident),* $(,)?})*) => {$($(
+        #[test]
+        fn $case() {
+            crate::$room::$case(&Subject::new($open));
+        }
+    )*)*};
+}
+
+/// What holds for a store as long as it is open.
+macro_rules! any_store {
+    ($open:path) => {
+        cases! { $open:
+            accounts::{
+                create_replace_upsert, import_counts_the_new, pages_follow_on, keys_come_back_whole,
+                deleting_takes_everything, a_new_owner_never_repeats_ids_or_versions,
+                nothing_is_written_for_nobody,
+            }
+            rosters::{
+                items_come_back_whole, each_change_is_a_version, changes_since_a_version,
+                hidden_items, old_versions_get_it_all, a_group_that_cannot_be_kept,
+            }
+            messages::{
+                ids_count_up, ids_are_never_reused, pages_of_pending, delivered_is_gone,
+                expired_is_unseen, users_count_for_themselves, stanzas_come_back_byte_for_byte,
+                many_threads_one_user,
+            }
+            private::{put_and_remove, spaces_and_keys_are_apart}
+            life::{closed_takes_nothing, answers_as_futures, stats_count, read_your_writes}
+            model::{random_walks}
+        }
+    };
+}
+
+/// What holds for a store that is opened again, or twice.
+macro_rules! lasting_store {
+    ($open:path) => {
+        cases! { $open:
+            life::{everything_is_there_again, close_drains, two_at_once, opened_by_many_at_once}
+        }
+    };
+}
+
+mod sqlite {
+    use super::*;
+
+    fn open(dir: &Path) -> Arc<dyn Store> {
+        Sqlite::open(dir, Settings::default()).unwrap()
+    }
+
+    any_store!(open);
+    lasting_store!(open);
+}
+
+mod memory {
+    use super::*;
+
+    fn open(_: &Path) -> Arc<dyn Store> {
+        Arc::new(Memory::new())
+    }
+
+    any_store!(open);
+}

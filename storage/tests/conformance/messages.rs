@@ -1,0 +1,107 @@
+use crate::subject::{Subject, message, told};
+use herald_storage::NewMessage;
+use std::thread;
+
+pub fn ids_count_up(subject: &Subject) {
+    let s = subject.open_with(&["ada"]);
+    assert_eq!(s.append("ada", "a"), Ok(1));
+    assert_eq!(s.append("ada", "b"), Ok(2));
+    assert_eq!(s.append("ada", "c"), Ok(3));
+    assert_eq!(told(s.pending("ada", 0, 9)), "1:a 2:b 3:c");
+    assert_eq!(s.pending_count("ada"), Ok(3));
+}
+
+pub fn ids_are_never_reused(subject: &Subject) {
+    let s = subject.open_with(&["ada"]);
+    for round in 1..=5 {
+        assert_eq!(s.append("ada", "x"), Ok(round), "even when nothing is left");
+        assert_eq!(s.delivered("ada", &[round]), Ok(()));
+        assert_eq!(s.pending_count("ada"), Ok(0));
+    }
+}
+
+pub fn pages_of_pending(subject: &Subject) {
+    let s = subject.open_with(&["ada"]);
+    for text in ["a", "b", "c", "d", "e"] {
+        s.append("ada", text).unwrap();
+    }
+    assert_eq!(told(s.pending("ada", 0, 2)), "1:a 2:b");
+    assert_eq!(told(s.pending("ada", 2, 2)), "3:c 4:d");
+    assert_eq!(told(s.pending("ada", 4, 2)), "5:e");
+    assert_eq!(told(s.pending("ada", 5, 2)), "");
+    assert_eq!(told(s.pending("ada", u64::MAX, 2)), "");
+    assert_eq!(told(s.pending("ada", 0, 0)), "");
+}
+
+pub fn delivered_is_gone(subject: &Subject) {
+    let s = subject.open_with(&["ada", "bob"]);
+    for text in ["a", "b", "c", "d"] {
+        s.append("ada", text).unwrap();
+        s.append("bob", text).unwrap();
+    }
+    assert_eq!(s.delivered("ada", &[3, 1, 99, u64::MAX, 0, 1]), Ok(()));
+    assert_eq!(told(s.pending("ada", 0, 9)), "2:b 4:d");
+    assert_eq!(s.delivered("ada", &[3]), Ok(()), "twice is no harm");
+    assert_eq!(s.delivered("ada", &[]), Ok(()));
+    assert_eq!(s.pending_count("ada"), Ok(2));
+    assert_eq!(s.pending_count("bob"), Ok(4));
+}
+
+pub fn expired_is_unseen(subject: &Subject) {
+    let s = subject.open_with(&["ada"]);
+    let ends = |text, at| NewMessage { expires_ms: Some(at), ..message(text) };
+    s.append_message("ada", ends("long ago", 1)).unwrap();
+    s.append_message("ada", ends("never, nearly", i64::MAX)).unwrap();
+    s.append_message("ada", ends("before 1970", i64::MIN)).unwrap();
+    s.append("ada", "never").unwrap();
+    assert_eq!(told(s.pending("ada", 0, 9)), "2:never, nearly 4:never");
+    assert_eq!(told(s.pending("ada", 0, 1)), "2:never, nearly", "they do not fill the page");
+    assert_eq!(s.pending_count("ada"), Ok(2));
+}
+
+pub fn users_count_for_themselves(subject: &Subject) {
+    let s = subject.open_with(&["ada", "bob"]);
+    assert_eq!(s.append("ada", "a"), Ok(1));
+    assert_eq!(s.append("bob", "b"), Ok(1));
+    assert_eq!(s.append("ada", "c"), Ok(2));
+    assert_eq!(told(s.pending("bob", 0, 9)), "1:b");
+}
+
+pub fn stanzas_come_back_byte_for_byte(subject: &Subject) {
+    let s = subject.open_with(&["ada"]);
+    let large: Vec<u8> = (0..300_000u32).map(|n| (n * 7) as u8).collect();
+    for (stanza, at_ms) in [(&b""[..], i64::MIN), (&large[..], 1_790_000_000_123)] {
+        let stanza = bytes::Bytes::copy_from_slice(stanza);
+        s.append_message("ada", NewMessage { at_ms, expires_ms: None, stanza }).unwrap();
+    }
+    let kept = s.pending("ada", 0, 9).unwrap();
+    assert_eq!((kept[0].at_ms, &kept[0].stanza[..]), (i64::MIN, &b""[..]));
+    assert_eq!(kept[1].at_ms, 1_790_000_000_123);
+    assert!(kept[1].stanza == large, "the large one differs");
+}
+
+/// Every acknowledged message is there under the id it was told, and there are no others and no gaps.
+pub fn many_threads_one_user(subject: &Subject) {
+    const THREADS: usize = 8;
+    const EACH: usize = 50;
+    let s = subject.open_with(&["ada"]);
+    let write = |thread: usize| {
+        let s = &s;
+        move || {
+            let one = |n| {
+                let text = format!("{thread}-{n}");
+                (s.append("ada", &text).unwrap(), text)
+            };
+            (0..EACH).map(one).collect::<Vec<_>>()
+        }
+    };
+    let mut acknowledged: Vec<(u64, String)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|t| scope.spawn(write(t))).collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    });
+    acknowledged.sort();
+    let expected: Vec<String> = acknowledged.iter().map(|(id, text)| format!("{id}:{text}")).collect();
+    assert_eq!(told(s.pending("ada", 0, u32::MAX)), expected.join(" "));
+    let ids: Vec<u64> = acknowledged.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, (1..=(THREADS * EACH) as u64).collect::<Vec<_>>());
+}
