@@ -1,6 +1,7 @@
 //! The server's certificate: the configured one, or one for development that is made on first start.
 
 use crate::config::{Domain, Tls};
+use crate::files::{write_private, write_whole};
 use anyhow::{Context, Result, bail};
 use rustls::client::verify_server_name;
 use rustls::crypto::ring;
@@ -8,9 +9,6 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,18 +109,5 @@ fn make(domain: &Domain, certificate: &Path, key: &Path) -> Result<()> {
     let made = params.self_signed(&pair).context("no certificate can be made")?;
     // The key first: a certificate without its key is made anew on the next start.
     write_private(key, pair.serialize_pem().as_bytes())?;
-    std::fs::write(certificate, made.pem()).with_context(|| format!("{}: cannot be written", certificate.display()))
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub fn write_private(file: &Path, content: &[u8]) -> Result<()> {
-    let draft = file.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let _ = std::fs::remove_file(&draft); // left by a crash, maybe with other rights
-        let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        out.write_all(content)?;
-        out.sync_all()?;
-        std::fs::rename(&draft, file)
-    };
-    write().with_context(|| format!("{}: cannot be written", file.display()))
+    write_whole(certificate, made.pem().as_bytes(), 0o644)
 }

@@ -83,11 +83,11 @@ settings! {
         /// What waits for one user's actor; its own clients wait, others get `resource-constraint`.
         mailbox_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
         /// Resources of one user at a time; one more is refused with `resource-constraint`.
-        resources_max: u32 = 16, 1..1_000 "resources";
+        resources_max: u32 = 32, 1..1_000 "resources";
         /// Contacts in one roster; one more is refused with `resource-constraint`.
-        roster_max: u32 = 2_000, 1..100_000 "contacts";
+        roster_max: u32 = 1_000, 1..100_000 "contacts";
         /// A user's actor without connections ends after this time; the next message starts it again.
-        idle_secs: u32 = 60, 1..86_400 "seconds";
+        idle_secs: u32 = 30, 1..86_400 "seconds";
     }
 
     /// BOSH (XEP-0124), the sessions of browsers behind HTTP.

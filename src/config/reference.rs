@@ -17,6 +17,7 @@ pub fn commented(config: &Config, comments: bool) -> String {
         for key in section.keys {
             if comments {
                 comment(&mut out, key.doc);
+                let _ = writeln!(out, "#   {}", (key.kind)());
             }
             let _ = writeln!(out, "{} = {}", key.name, (key.show)(config));
         }

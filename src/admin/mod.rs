@@ -1,0 +1,144 @@
+//! The operator's API: HTTP on a port of its own, by actix-web, for backends, scripts and monitors.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `token.rs` | the bearer token: made on first start, compared in constant time |
+//! | `gate.rs` | what every request passes: the token, the bound on requests in work, draining |
+//! | `problem.rs` | every refusal: problem+json (RFC 9457) with a stable code |
+//! | `input.rs` | bodies and query strings, read strictly |
+//! | `sendto.rs`, `presence.rs`, `users.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
+//! | `openapi.json` | the whole of it as OpenAPI 3.1; a test compares it with [`ENDPOINTS`] |
+
+mod gate;
+mod input;
+mod observer;
+mod presence;
+mod problem;
+mod sendto;
+mod sessions;
+mod status;
+#[cfg(test)]
+mod tests;
+mod token;
+mod users;
+
+pub use status::{Phase, State};
+pub use token::Token;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::Method;
+use actix_web::{App, HttpServer, Route, middleware, rt, web};
+use anyhow::{Context, Result, anyhow};
+use std::net::TcpListener;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// One thread serves them all: an operator's API is no mass listener.
+const WORKERS: usize = 1;
+/// Open connections; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 1_024;
+/// An idle connection is closed after so many seconds.
+const KEEP_ALIVE_SECS: u64 = 75;
+/// The head of a request must be there within so many seconds.
+const HEAD_SECS: u64 = 10;
+/// How long requests in work may take once the server stops.
+const STOP_SECS: u64 = 1;
+
+/// One thing that can be asked.
+pub struct Endpoint {
+    /// GET answers HEAD too.
+    pub method: Method,
+    /// With `{names}`.
+    pub path: &'static str,
+    /// May it be asked without the token?
+    pub open: bool,
+    route: fn() -> Route,
+}
+
+/// Everything that can be asked.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint { method: Method::POST, path: "/api/v1/sendto", open: false, route: || web::to(sendto::sendto) },
+    Endpoint { method: Method::GET, path: "/api/v1/presence", open: false, route: || web::to(presence::presence) },
+    Endpoint { method: Method::GET, path: "/api/v1/users", open: false, route: || web::to(users::list) },
+    Endpoint { method: Method::POST, path: "/api/v1/users", open: false, route: || web::to(users::create) },
+    Endpoint { method: Method::GET, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::show) },
+    Endpoint { method: Method::PUT, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::change) },
+    Endpoint { method: Method::DELETE, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::delete) },
+    Endpoint { method: Method::GET, path: "/api/v1/sessions", open: false, route: || web::to(sessions::list) },
+    Endpoint { method: Method::POST, path: "/api/v1/kick", open: false, route: || web::to(sessions::kick) },
+    Endpoint { method: Method::GET, path: "/api/v1/actors", open: false, route: || web::to(observer::actors) },
+    Endpoint { method: Method::GET, path: "/api/v1/status", open: false, route: || web::to(status::status) },
+    Endpoint { method: Method::GET, path: "/api/v1/openapi.json", open: true, route: || web::to(status::openapi) },
+    Endpoint { method: Method::GET, path: "/healthz", open: true, route: || web::to(status::healthz) },
+    Endpoint { method: Method::GET, path: "/metrics", open: true, route: || web::to(status::metrics) },
+];
+
+/// The running API.
+pub struct Admin {
+    handle: ServerHandle,
+    thread: JoinHandle<()>,
+}
+
+impl Admin {
+    /// Serves on a listener that is bound already, in a thread of its own.
+    pub fn start(listener: TcpListener, state: Arc<State>) -> Result<Admin> {
+        let (tell, started) = mpsc::channel();
+        let body = move || {
+            let served = rt::System::new().block_on(async move {
+                let server = HttpServer::new(move || app!(state.clone()))
+                    .workers(WORKERS)
+                    .max_connections(CONNECTIONS_MAX)
+                    .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
+                    .client_request_timeout(Duration::from_secs(HEAD_SECS))
+                    .shutdown_timeout(STOP_SECS)
+                    .disable_signals()
+                    .listen(listener)?
+                    .run();
+                let _ = tell.send(server.handle());
+                server.await
+            });
+            if let Err(e) = served {
+                tracing::error!("the operator's API has ended: {e}");
+            }
+        };
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(body).context("a thread")?;
+        let handle = started.recv().map_err(|_| anyhow!("the operator's API did not start"))?;
+        Ok(Admin { handle, thread })
+    }
+
+    /// Ends it, after the requests in work.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
+}
+
+/// The application: a macro, since its type cannot be written down.
+macro_rules! app {
+    ($state:expr) => {
+        App::new()
+            .app_data(web::Data::from($state))
+            .configure(routes)
+            .default_service(web::to(problem::not_found))
+            .wrap(middleware::from_fn(gate::gate))
+    };
+}
+use app;
+
+fn routes(app: &mut web::ServiceConfig) {
+    let mut paths: Vec<&str> = ENDPOINTS.iter().map(|e| e.path).collect();
+    paths.dedup();
+    for path in paths {
+        let mut resource = web::resource(path).default_service(web::to(problem::method_not_allowed));
+        for endpoint in ENDPOINTS.iter().filter(|e| e.path == path) {
+            let mut route = (endpoint.route)();
+            route = match endpoint.method {
+                Method::GET => route.guard(actix_web::guard::Any(actix_web::guard::Get()).or(actix_web::guard::Head())),
+                ref other => route.method(other.clone()),
+            };
+            resource = resource.route(route);
+        }
+        app.service(resource);
+    }
+}

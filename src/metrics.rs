@@ -1,0 +1,120 @@
+//! Counters of this process, and all of them as Prometheus reads them.
+
+use herald_session::{Stats, Transport};
+use std::fmt::{Display, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How a login ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Login {
+    /// A resource is bound.
+    Ok,
+    /// A wrong name or password, or a mechanism that is not offered.
+    Refused,
+    /// The store failed.
+    Failed,
+    /// The client did not finish in time.
+    TimedOut,
+}
+
+const LOGINS: [&str; 4] = ["ok", "refused", "failed", "timed_out"];
+static LOGIN_COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+/// Counts a login.
+pub fn login(result: Login) {
+    LOGIN_COUNTS[result as usize].fetch_add(1, Ordering::Relaxed);
+}
+
+/// Where the numbers come from.
+pub struct Sources<'a> {
+    pub sessions: &'a Stats,
+    pub store: &'a herald_storage::Stats,
+    pub uptime: Duration,
+    pub ready: bool,
+    /// Answers of the operator's API by the first digit of their status, from 1.
+    pub api_answers: [u64; 5],
+}
+
+/// Everything, in Prometheus' text format.
+pub fn render(from: &Sources<'_>) -> String {
+    let mut page = Page(String::new());
+    let (s, store) = (from.sessions, from.store);
+    let version = env!("CARGO_PKG_VERSION");
+    page.metric("herald_build_info", "gauge", "What was built.", &[(&[("version", version)], 1)]);
+    page.metric("herald_ready", "gauge", "1 when clients are served.", &[(&[], u64::from(from.ready))]);
+    page.metric("herald_uptime_seconds", "gauge", "Since the start.", &[(&[], from.uptime.as_secs())]);
+    let transports = Transport::ALL.map(|t| [("transport", t.as_str())]);
+    let sessions: Vec<_> = transports.iter().zip(s.sessions).map(|(l, n)| (&l[..], n)).collect();
+    page.metric("herald_sessions", "gauge", "Bound resources.", &sessions);
+    page.metric("herald_actors", "gauge", "User actors in memory.", &[(&[], s.actors)]);
+    page.metric("herald_actor_panics_total", "counter", "User actors that broke.", &[(&[], s.panics)]);
+    page.metric("herald_binds_total", "counter", "Resources bound.", &[(&[], s.binds)]);
+    page.metric(
+        "herald_stanzas_total",
+        "counter",
+        "Stanzas: sent by clients, routed between users, delivered to connections, stored, bounced.",
+        &[
+            (&[("what", "sent")], s.sent),
+            (&[("what", "routed")], s.routed),
+            (&[("what", "delivered")], s.delivered),
+            (&[("what", "stored")], s.stored),
+            (&[("what", "bounced")], s.bounced),
+        ],
+    );
+    page.metric("herald_slow_resources_total", "counter", "Resources that did not keep up.", &[(&[], s.detached)]);
+    let results = LOGINS.map(|word| [("result", word)]);
+    let logins: Vec<_> = results.iter().zip(&LOGIN_COUNTS).map(|(l, n)| (&l[..], n.load(Ordering::Relaxed))).collect();
+    page.metric("herald_logins_total", "counter", "Logins by how they ended.", &logins);
+    page.metric(
+        "herald_store_waiting",
+        "gauge",
+        "Calls that wait for the store.",
+        &[(&[("what", "writes")], store.writes_waiting), (&[("what", "reads")], store.reads_waiting)],
+    );
+    page.metric("herald_store_writes_total", "counter", "Writes that are durable.", &[(&[], store.writes)]);
+    page.metric("herald_store_reads_total", "counter", "Reads answered.", &[(&[], store.reads)]);
+    page.metric("herald_store_commits_total", "counter", "Commits.", &[(&[], store.commits)]);
+    page.metric(
+        "herald_store_commit_seconds_total",
+        "counter",
+        "Time all commits took.",
+        &[(&[], store.commit_us as f64 / 1e6)],
+    );
+    page.metric("herald_store_failed_total", "counter", "Calls answered with an error.", &[(&[], store.failed)]);
+    page.metric("herald_store_busy_total", "counter", "Calls refused: too many waited.", &[(&[], store.busy)]);
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| [("class", class)]);
+    let answers: Vec<_> = classes.iter().zip(from.api_answers).map(|(l, n)| (&l[..], n)).collect();
+    page.metric("herald_api_answers_total", "counter", "Answers of the operator's API.", &answers);
+    page.metric("process_resident_memory_bytes", "gauge", "Resident memory.", &[(&[], resident_bytes())]);
+    page.metric("process_open_fds", "gauge", "Open files.", &[(&[], open_files())]);
+    page.0
+}
+
+/// Resident memory of this process; 0 where the system does not tell.
+pub fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    // SAFETY: sysconf takes no pointer.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages * u64::try_from(page).unwrap_or(4096)
+}
+
+fn open_files() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64)
+}
+
+struct Page(String);
+
+impl Page {
+    /// Label values here are words of our own: nothing to escape.
+    fn metric<V: Display>(&mut self, name: &str, kind: &str, help: &str, values: &[(&[(&str, &str)], V)]) {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        for (labels, value) in values {
+            let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let _ = writeln!(self.0, "{name}{labels} {value}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The server, put together: from a configuration to the ready banner, and down again.
+
+use crate::admin::{Admin, Phase, State, Token};
+use crate::certificate::Certificate;
+use crate::config::{Config, Limits};
+use crate::files::write_whole;
+use crate::{banner, log};
+use anyhow::{Context, Result, bail};
+use herald_session::Sessions;
+use herald_storage::Store;
+use herald_storage::sqlite::{self, Sqlite};
+use herald_xmpp::xml;
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Where a ready server says its addresses, within the data folder: `{"xmpp":"127.0.0.1:5222",..}`.
+pub const ADDRESSES: &str = "addresses.json";
+/// The operator's token, within the data folder.
+pub const TOKEN: &str = "admin.token";
+/// Held by the server that runs on a data folder, within it.
+const LOCK: &str = "herald.lock";
+/// From the first signal to the end of the process, whatever hangs.
+const STOP_MAX: Duration = Duration::from_millis(9_700);
+
+/// Serves until a signal ends it. An error is a reason not to start, in one line.
+pub fn serve(config: Config, file: Option<PathBuf>) -> Result<()> {
+    let started = Instant::now();
+    log::start(&config.log)?;
+    let (soft, hard) = raise_open_files().context("the limit of open files")?;
+    tracing::debug!(soft, hard, "open files");
+    make_data_dir(&config.data_dir)?;
+    let lock = lock_data_dir(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    let served = runtime.block_on(run(Arc::new(config), file.as_deref(), started));
+    // What still runs has had its time; a thread that hangs must not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    drop(lock);
+    served
+}
+
+async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Result<()> {
+    // Before anything can be waited for: a signal during the start ends it too.
+    let mut signals = Signals::new()?;
+    let store = open_store(&config)?;
+    let token = Token::load(&config.data_dir.join(TOKEN))?;
+    let certificate = Certificate::load(&config.tls, &config.domain, &config.data_dir)?;
+    let system = herald_actor::System::new();
+    let sessions = Sessions::new(
+        system.clone(),
+        store.clone(),
+        herald_modules::standard(),
+        session_settings(&config),
+        Arc::new(herald_session::clock::SystemClock),
+    );
+    let state = Arc::new(State::new(config.clone(), sessions.clone(), store.clone(), system, token, started));
+    let mut addresses = BTreeMap::new();
+    let admin = match config.listen.admin {
+        Some(address) => {
+            let listener = bind("admin", address)?;
+            addresses.insert("admin", listener.local_addr()?);
+            Some(Admin::start(listener, state.clone())?)
+        }
+        None => None,
+    };
+    let _ = state.addresses.set(addresses.clone());
+    write_addresses(&config.data_dir, &addresses)?;
+    state.phase.enter(Phase::Ready);
+    print(&banner::banner(&config, file, &addresses, &certificate, started.elapsed()));
+
+    signals.next().await;
+    state.phase.enter(Phase::Draining);
+    tracing::info!("stopping: clients have {} s to take their leave", config.drain_secs);
+    end_in_any_case();
+    tokio::select! {
+        ended = drain(&config, &sessions, store, admin) => ended,
+        () = signals.next() => {
+            tracing::warn!("a second signal: ending at once");
+            std::process::exit(1);
+        }
+    }
+}
+
+async fn drain(config: &Config, sessions: &Sessions, store: Arc<dyn Store>, admin: Option<Admin>) -> Result<()> {
+    let left = sessions.drain(Duration::from_secs(config.drain_secs.into())).await;
+    if left > 0 {
+        tracing::warn!("{left} sessions did not end in time");
+    }
+    if let Some(admin) = admin {
+        admin.stop().await;
+    }
+    let _ = std::fs::remove_file(config.data_dir.join(ADDRESSES)); // it may have been removed already
+    tokio::task::spawn_blocking(move || store.close()).await.context("closing the database")??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens the store of this configuration; makes the data folder when it is missing.
+pub fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+    make_data_dir(&config.data_dir)?;
+    Sqlite::open(&config.data_dir, sqlite::Settings::default())
+        .with_context(|| format!("the database in {}", config.data_dir.display()))
+}
+
+/// How much XML is taken from a stranger.
+pub fn xml_limits(limits: &Limits) -> xml::Limits {
+    xml::Limits {
+        bytes_max: limits.stanza_bytes_max,
+        depth_max: limits.depth_max,
+        attrs_max: limits.attributes_max,
+        elements_max: limits.elements_max,
+    }
+}
+
+/// Binds a listener; the error names its key and what to do.
+pub fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|e| refused(name, address, &e))
+}
+
+/// A listener that cannot be opened, in words that name its key.
+pub fn refused(name: &str, address: SocketAddr, e: &std::io::Error) -> anyhow::Error {
+    let words = match e.kind() {
+        std::io::ErrorKind::AddrInUse => "the port is in use by another program".to_owned(),
+        std::io::ErrorKind::PermissionDenied => {
+            "permission denied: a port below 1024 needs CAP_NET_BIND_SERVICE".to_owned()
+        }
+        std::io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => e.to_string(),
+    };
+    anyhow::anyhow!("listen.{name} = \"{address}\": {words}")
+}
+
+fn session_settings(config: &Config) -> herald_session::Settings {
+    herald_session::Settings {
+        resources_max: config.limits.resources_max,
+        roster_max: config.limits.roster_max,
+        offline_max: config.offline.messages_max,
+        idle_secs: config.limits.idle_secs,
+        mailbox_bytes_max: config.limits.mailbox_bytes_max,
+        ..herald_session::Settings::new(&config.domain)
+    }
+}
+
+fn make_data_dir(dir: &Path) -> Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("data_dir = \"{}\": it cannot be made", dir.display()))
+}
+
+/// Two servers on one data folder would each believe to know who is online.
+fn lock_data_dir(dir: &Path) -> Result<File> {
+    let file = dir.join(LOCK);
+    let open = File::options().create(true).truncate(false).write(true).open(&file);
+    let lock = open.with_context(|| format!("{}: it cannot be opened", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!("another herald serves on {}", dir.display()),
+        Err(TryLockError::Error(e)) => Err(e).with_context(|| format!("{}: it cannot be locked", file.display())),
+    }
+}
+
+fn write_addresses(dir: &Path, addresses: &BTreeMap<&'static str, SocketAddr>) -> Result<()> {
+    let text = serde_json::to_string(addresses)?;
+    write_whole(&dir.join(ADDRESSES), format!("{text}\n").as_bytes(), 0o644)
+}
+
+/// Every connection is an open file.
+fn raise_open_files() -> std::io::Result<(u64, u64)> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls get a pointer to a whole rlimit that outlives them.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        limit.rlim_cur = limit.rlim_max;
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Something that hangs must not keep the process: a supervisor would kill it, and say nothing.
+fn end_in_any_case() {
+    std::thread::spawn(|| {
+        let (_keep, never) = std::sync::mpsc::channel::<()>();
+        let _ = never.recv_timeout(STOP_MAX);
+        tracing::error!("stopping took longer than {STOP_MAX:?}: ending at once");
+        std::process::exit(1);
+    });
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; the server serves all the same.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// SIGTERM and SIGINT, as one.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let on = |kind| signal(kind).context("signals cannot be handled");
+        Ok(Signals { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
