@@ -112,6 +112,23 @@ fn cannot(path: &Path, e: &io::Error) -> StoreError {
 mod tests {
     use super::*;
 
+    /// Nobody outside the connection can see these.
+    #[test]
+    fn durable_unless_told_otherwise() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, _opening) = make(home.path()).unwrap();
+        for (synchronous, expected) in [(Synchronous::Full, 2), (Synchronous::Normal, 1)] {
+            let settings = Settings { synchronous, ..Settings::default() };
+            let conn = open_writer(&path, &settings).unwrap();
+            let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            assert_eq!(pragma("synchronous"), Ok(expected));
+            assert_eq!(pragma("foreign_keys"), Ok(1));
+        }
+        let reader = open_reader(&path, &Settings::default()).unwrap();
+        let write = reader.execute("DELETE FROM account", []).map_err(StoreError::from);
+        assert_eq!(write, Err(StoreError::ReadOnly));
+    }
+
     #[test]
     fn each_step_once_and_in_order() {
         let mut conn = Connection::open_in_memory().unwrap();

@@ -151,3 +151,65 @@ fn sweep(conn: &Connection) -> Duration {
 fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Writes a row of so many bytes; answers with its size.
+    fn insert(bytes: usize, tell: &mpsc::Sender<Result<usize, StoreError>>) -> Box<dyn Write> {
+        let tell = tell.clone();
+        let act = move |conn: &Connection| {
+            conn.execute("INSERT INTO t (x) VALUES (zeroblob(?1))", [bytes as i64])?;
+            Ok(bytes)
+        };
+        Box::new(Act::new(act, Box::new(move |answer| tell.send(answer).unwrap())))
+    }
+
+    /// Whatever SQLite undoes when there is no more room, what is acknowledged is there, and nothing else.
+    #[test]
+    fn full() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 20").unwrap();
+        let (tell, hear) = mpsc::channel();
+        let sizes = [10, 200_000, 20, 30_000, 200_000, 30];
+        for batch in sizes.chunks(2) {
+            commit(&conn, &mut batch.iter().map(|n| insert(*n, &tell)).collect(), &Counts::default());
+        }
+        drop(tell);
+        let answers: Vec<_> = hear.iter().collect();
+        assert_eq!(answers.len(), sizes.len());
+        assert_eq!(answers[1], Err(StoreError::Full));
+        assert_eq!(answers[4], Err(StoreError::Full));
+        let acknowledged: Vec<usize> = answers.into_iter().flatten().collect();
+        let mut rows = conn.prepare("SELECT length(x) FROM t ORDER BY rowid").unwrap();
+        let rows = rows.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+        let rows: Vec<usize> = rows.map(|n| n.unwrap() as usize).collect();
+        assert_eq!(rows, acknowledged);
+        assert!(rows.contains(&30_000), "and goes on where there is room: {rows:?}");
+    }
+
+    #[test]
+    fn a_write_that_panics_is_undone_alone() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE t (x)").unwrap();
+        let (tell, hear) = mpsc::channel();
+        let tell_bad = tell.clone();
+        let bad = Act::new(
+            |conn: &Connection| -> Result<usize, StoreError> {
+                conn.execute("INSERT INTO t (x) VALUES (7)", [])?;
+                panic!("on purpose")
+            },
+            Box::new(move |answer| tell_bad.send(answer).unwrap()),
+        );
+        let mut batch = vec![insert(1, &tell), Box::new(bad), insert(2, &tell)];
+        commit(&conn, &mut batch, &Counts::default());
+        drop(tell);
+        let answers: Vec<_> = hear.iter().collect();
+        assert_eq!((&answers[0], &answers[2]), (&Ok(1), &Ok(2)));
+        assert!(matches!(answers[1], Err(StoreError::Failed(_))));
+        let rows: i64 = conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 2);
+    }
+}
