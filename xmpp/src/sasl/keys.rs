@@ -155,7 +155,7 @@ impl Hash {
         }
     }
 
-    pub(super) fn hmac(self, key: &[u8], data: &[u8]) -> Vec<u8> {
+    pub(crate) fn hmac(self, key: &[u8], data: &[u8]) -> Vec<u8> {
         match self {
             Hash::Sha1 => hmac::<Hmac<Sha1>>(key, data),
             Hash::Sha256 => hmac::<Hmac<Sha256>>(key, data),

@@ -10,8 +10,7 @@ pub fn parse(message: &[u8]) -> Result<(Identity, Password), Failure> {
     }
     let text = std::str::from_utf8(message).map_err(|_| malformed("The message is not UTF-8."))?;
     let mut parts = text.split('\0');
-    let (Some(authzid), Some(authcid), Some(password), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(authzid), Some(authcid), Some(password), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(malformed("The message is not made of three parts."));
     };

@@ -44,9 +44,9 @@ pub struct Exchange {
     hash: Hash,
     stored_key: Box<[u8]>,
     server_key: Box<[u8]>,
-    said: String,         // client-first-bare "," server-first, the begin of the AuthMessage
-    nonce: Box<str>,      // the client's and ours
-    channel: Box<[u8]>,   // what `c=` must hold: the gs2 header, then the channel's data
+    said: String,       // client-first-bare "," server-first, the begin of the AuthMessage
+    nonce: Box<str>,    // the client's and ours
+    channel: Box<[u8]>, // what `c=` must hold: the gs2 header, then the channel's data
 }
 
 impl First {
@@ -121,10 +121,7 @@ impl Exchange {
             .and_then(|a| a.strip_prefix("c="))
             .and_then(|c| BASE64.decode(c).ok())
             .ok_or(malformed("The channel binding is missing or not base64."))?;
-        let nonce = attributes
-            .next()
-            .and_then(|a| a.strip_prefix("r="))
-            .ok_or(malformed("The nonce is missing."))?;
+        let nonce = attributes.next().and_then(|a| a.strip_prefix("r=")).ok_or(malformed("The nonce is missing."))?;
         extensions_ok(attributes)?;
         let proof = BASE64
             .decode(proof)
@@ -180,9 +177,7 @@ fn check_flag(flag: &str, offer: Offer) -> Result<(), Failure> {
             Some(name) if offer == Offer::Chosen && cb_name_ok(name) => {
                 Err(malformed("The channel binding type is not known here."))
             }
-            Some(name) if cb_name_ok(name) => {
-                Err(malformed("A channel binding needs a -PLUS mechanism."))
-            }
+            Some(name) if cb_name_ok(name) => Err(malformed("A channel binding needs a -PLUS mechanism.")),
             _ => Err(NO_HEADER),
         },
     }
