@@ -90,11 +90,7 @@ impl Body {
     /// for everything else: XML that is not strict, another root, text beside the payload, a rid, a
     /// number or a boolean out of range.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Body, Refused> {
-        Body::read(bytes, limits).map_err(|(condition, legacy)| Refused {
-            condition,
-            sid: peek_sid(bytes),
-            legacy,
-        })
+        Body::read(bytes, limits).map_err(|(condition, legacy)| Refused { condition, sid: peek_sid(bytes), legacy })
     }
 
     fn read(bytes: &[u8], limits: &Limits) -> Result<Body, (Condition, bool)> {

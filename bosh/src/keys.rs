@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 /// A session's place in its client's key sequence.
 pub(crate) struct Keys {
-    next: CompactString,                        // what the hash of the next key must be
-    recent: VecDeque<(Rid, CompactString)>,     // the keys of the latest requests, for their repeats
+    next: CompactString,                    // what the hash of the next key must be
+    recent: VecDeque<(Rid, CompactString)>, // the keys of the latest requests, for their repeats
     recent_max: usize,
 }
 

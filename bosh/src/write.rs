@@ -1,6 +1,6 @@
 //! Writing `<body/>` elements.
 
-use crate::{Condition, Rid};
+use crate::Condition;
 use bytes::Bytes;
 use herald_xmpp::{ns, xml};
 use std::fmt::Write;
@@ -30,7 +30,7 @@ pub(crate) fn escape(text: &str) -> std::borrow::Cow<'_, str> {
 pub(crate) struct Head {
     /// Attributes, each beginning with a space.
     pub attrs: String,
-    /// Whether `stream` is declared whatever is inside.
+    /// Whether the prefix `stream` is declared (XEP-0206 section 2: it MUST be when something inside has it).
     pub stream: bool,
 }
 
@@ -40,21 +40,15 @@ impl Head {
         let _ = write!(self.attrs, " {name}='{value}'");
     }
 
-    pub fn ack(&mut self, rid: Rid) {
-        self.attr("ack", rid);
-    }
-
-    /// The whole element around `inside`. `stream:` is declared when something inside is written with
-    /// it (XEP-0206 section 2: then it MUST be, on the body).
+    /// The whole element around `inside`.
     pub fn body(&self, inside: &[u8]) -> Bytes {
-        let stream = self.stream || mentions_stream(inside);
-        if inside.is_empty() && self.attrs.is_empty() && !stream {
+        if inside.is_empty() && self.attrs.is_empty() && !self.stream {
             return Bytes::from_static(EMPTY.as_bytes());
         }
         let mut out = Vec::with_capacity(inside.len() + self.attrs.len() + 160);
         out.extend_from_slice(b"<body");
         out.extend_from_slice(self.attrs.as_bytes());
-        for (name, value, wanted) in [("xmlns", ns::HTTPBIND, true), ("xmlns:stream", ns::STREAM, stream)] {
+        for (name, value, wanted) in [("xmlns", ns::HTTPBIND, true), ("xmlns:stream", ns::STREAM, self.stream)] {
             if wanted {
                 out.extend_from_slice(format!(" {name}='{value}'").as_bytes());
             }
@@ -68,11 +62,4 @@ impl Head {
         }
         out.into()
     }
-}
-
-/// Whether an element with the prefix `stream` may be inside. Text cannot hold a bare `<`, so the
-/// only false alarm is within CDATA, where one declaration too many does no harm.
-fn mentions_stream(inside: &[u8]) -> bool {
-    const START: &[u8] = b"<stream:";
-    inside.windows(START.len()).any(|w| w == START)
 }

@@ -49,7 +49,9 @@ impl<T: Item> Session<T> {
             self.violated(Some(ticket), Condition::ItemNotFound); // section 14.2
         } else if body.rid == self.window.last.plus(1) {
             self.accept(Some(ticket), body, false);
-            while self.is_open() && let Some(early) = self.window.take_next_early() {
+            while self.is_open()
+                && let Some(early) = self.window.take_next_early()
+            {
                 self.accept(early.ticket, early.body, true);
             }
         } else {
@@ -66,15 +68,15 @@ impl<T: Item> Session<T> {
             return self.violated(ticket, Condition::ItemNotFound); // section 15.4: not processed
         }
         if let (None, Some(newkey)) = (&self.terms.keys, body.newkey()) {
-            self.terms.keys = Some(Box::new(crate::keys::Keys::new(newkey, self.terms.requests.into())));
+            self.terms.keys = Some(Box::new(crate::keys::Keys::new(newkey, usize::from(self.terms.requests) * 2)));
         }
         let empty = body.ask == Ask::Exchange && body.payload.is_empty();
         if !was_early && self.too_active(empty) {
             return self.violated(ticket, Condition::PolicyViolation);
         }
-        self.window.newest_at = Some(self.now);
         self.window.idle_poll_at = empty.then_some(self.now);
         self.window.last = body.rid;
+        self.window.stale = 0;
         self.covered_by(&body, was_early);
 
         let payload = std::mem::take(&mut body.payload);
@@ -82,7 +84,8 @@ impl<T: Item> Session<T> {
         if body.ask == Ask::Restart {
             // XEP-0206 section 5: a payload SHOULD be ignored.
             let (to, from, lang) = (body.to(), body.from(), body.lang());
-            let restart = Output::Restart { to: to.map(Into::into), from: from.map(Into::into), lang: lang.map(Into::into) };
+            let restart =
+                Output::Restart { to: to.map(Into::into), from: from.map(Into::into), lang: lang.map(Into::into) };
             self.outputs.push_back(restart);
         } else if !payload.is_empty() {
             self.outputs.push_back(Output::Payload(payload));
@@ -191,21 +194,20 @@ impl<T: Item> Session<T> {
         if !self.settings.overactivity || !empty {
             return false;
         }
-        let polling = Duration::from_secs(self.settings.polling_secs.into());
+        // Half of it, because the network may bring requests closer together than they were sent.
+        let polling = Duration::from_secs(self.settings.polling_secs.into()) / 2;
         let soon_after = |t: Instant| self.now < t + polling;
-        if self.terms.polls() {
-            return self.window.idle_poll_at.is_some_and(soon_after);
-        }
-        let unanswered = self.window.waiting() + 1;
-        unanswered >= self.terms.requests.into() && self.window.newest_at.is_some_and(soon_after)
+        let soon = self.window.idle_poll_at.is_some_and(soon_after);
+        // Section 11 counts any two requests of which the last is empty. Here both have to be, so that
+        // a client that sends and then asks at once goes on.
+        soon && (self.terms.polls() || self.window.waiting() + 1 >= self.terms.requests.into())
     }
 
     /// What this request says about the answers its client has.
     fn covered_by(&mut self, body: &Body, was_early: bool) {
         let before = body.rid.number() - 1;
-        // No client has more than `requests` open, and one more to pause or terminate.
-        let extra = u64::from(matches!(body.ask, Ask::Terminate | Ask::Pause(_)));
-        let mut covered = body.rid.number().saturating_sub(u64::from(self.terms.requests) + extra);
+        // No client has so many open, not even with the one more to pause or terminate.
+        let mut covered = body.rid.number().saturating_sub(u64::from(self.terms.replayable()));
         match body.ack {
             Some(ack) if self.terms.acks => {
                 let ack = ack.min(before);

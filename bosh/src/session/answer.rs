@@ -3,12 +3,27 @@
 use super::window::Held;
 use super::{Item, Output, Phase, Session};
 use crate::write::{self, Head};
-use crate::{Answer, Version};
+use crate::{Answer, Condition, Ticket};
 use herald_xmpp::ns;
 use herald_xmpp::xml::escape_attr;
 
 /// Begins an item whose prefix has to be declared on the body.
 const STREAM_PREFIX: &[u8] = b"<stream:";
+
+/// A response being written.
+pub(super) struct Filling<T> {
+    inside: Vec<u8>,
+    /// Something in it has the prefix `stream`.
+    stream: bool,
+    /// What was written.
+    pub items: Vec<T>,
+}
+
+impl<T> Default for Filling<T> {
+    fn default() -> Filling<T> {
+        Filling { inside: Vec::new(), stream: false, items: Vec::new() }
+    }
+}
 
 impl<T: Item> Session<T> {
     /// Answers, oldest first, every request whose time has come: there is something to say, it has
@@ -40,7 +55,8 @@ impl<T: Item> Session<T> {
     /// Answers everything held with nothing in it.
     pub(super) fn answer_all_empty(&mut self) {
         while !self.window.held.is_empty() {
-            self.answer_oldest_with(Vec::new(), Vec::new(), self.window.held.len() == 1);
+            let pause = self.window.held.len() == 1; // the pause request is the newest
+            self.answer_oldest_with(Filling::default(), pause);
         }
         self.note_idle();
     }
@@ -58,44 +74,46 @@ impl<T: Item> Session<T> {
     }
 
     fn answer_oldest(&mut self, with_items: bool) {
-        let (mut inside, mut items) = (Vec::new(), Vec::new());
-        while with_items && let Some(item) = self.next_item(&mut inside) {
-            items.push(item);
+        let mut filling = Filling::default();
+        if with_items {
+            self.fill(&mut filling);
         }
-        self.answer_oldest_with(inside, items, false);
+        self.answer_oldest_with(filling, false);
     }
 
-    /// Writes the queue's next item, unless the response is full.
-    pub(super) fn next_item(&mut self, inside: &mut Vec<u8>) -> Option<T> {
-        let bytes = self.queue.front()?.bytes_len();
-        if !inside.is_empty() && inside.len() + bytes > self.settings.response_bytes_soft {
-            return None;
+    /// Writes as much of the queue as a response takes.
+    pub(super) fn fill(&mut self, filling: &mut Filling<T>) {
+        while let Some(item) = self.queue.front() {
+            let (start, bytes) = (filling.inside.len(), item.bytes_len());
+            if start > 0 && start + bytes > self.settings.response_bytes_soft {
+                return;
+            }
+            item.write(&mut filling.inside);
+            filling.stream |= filling.inside[start..].starts_with(STREAM_PREFIX);
+            self.queue_bytes -= bytes;
+            filling.items.extend(self.queue.pop_front());
         }
-        let item = self.queue.pop_front()?;
-        self.queue_bytes -= bytes;
-        item.write(inside);
-        Some(item)
     }
 
-    fn answer_oldest_with(&mut self, inside: Vec<u8>, items: Vec<T>, pause: bool) {
+    fn answer_oldest_with(&mut self, filling: Filling<T>, pause: bool) {
         let Held { rid, ticket, .. } = self.window.held.remove(0);
         let mut head = self.creation_head();
-        head.stream |= inside.windows(STREAM_PREFIX.len()).any(|w| w == STREAM_PREFIX);
+        head.stream |= filling.stream;
         let opening = matches!(self.phase, Phase::Opening(_));
         if self.terms.acks && (opening || self.window.last != rid) {
-            head.ack(self.window.last);
+            head.attr("ack", self.window.last);
         }
         if let Some((report, ms)) = self.report.take() {
             head.attr("report", report);
             head.attr("time", ms);
         }
         self.phase = Phase::Live;
-        if !items.is_empty() {
+        if !filling.items.is_empty() {
             self.window.idle_poll_at = None;
         }
-        let body = head.body(&inside);
+        let body = head.body(&filling.inside);
         let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
-        self.replay.keep(rid, self.now, body.clone(), items, pause, unacked_bytes_max);
+        self.replay.keep(rid, self.now, body.clone(), filling.items, pause, unacked_bytes_max);
         self.send(ticket, 200, body);
     }
 
@@ -112,7 +130,7 @@ impl<T: Item> Session<T> {
         head.attr("maxpause", self.settings.maxpause_secs);
         head.attr("from", escape_attr(&opening.from));
         if let Some(ver) = opening.version {
-            head.attr("ver", ver.min(Version::OURS));
+            head.attr("ver", ver);
         }
         head.attr("xmlns:xmpp", ns::XBOSH);
         head.attr("xmpp:version", "1.0");
@@ -121,19 +139,20 @@ impl<T: Item> Session<T> {
         head
     }
 
-    /// The answer with which the session ends.
-    pub(super) fn last_word(&self, condition: Option<crate::Condition>, inside: &[u8]) -> Answer {
+    /// The answer with which the session ends, `error` the last thing in it.
+    pub(super) fn last_word(&self, condition: Option<Condition>, mut filling: Filling<T>, error: &[u8]) -> Answer {
         let mut head = Head::default();
         head.attr("type", "terminate");
         if let Some(condition) = condition {
             head.attr("condition", condition.as_str());
         }
-        head.stream = inside.windows(STREAM_PREFIX.len()).any(|w| w == STREAM_PREFIX);
+        head.stream = filling.stream || error.starts_with(STREAM_PREFIX);
+        filling.inside.extend_from_slice(error);
         let status = condition.map_or(200, |c| c.status(self.terms.legacy));
-        Answer { status, body: head.body(inside), content: self.terms.content.clone() }
+        Answer { status, body: head.body(&filling.inside), content: self.terms.content.clone() }
     }
 
-    pub(super) fn answer(&mut self, ticket: crate::Ticket, answer: Answer) {
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) {
         self.outputs.push_back(Output::Answer { ticket, answer });
     }
 }

@@ -1,5 +1,6 @@
 //! The ends of a session: by the client, by the stream above, by a broken rule, by silence.
 
+use super::answer::Filling;
 use super::{Close, Item, Output, Phase, Session};
 use crate::{Condition, Ticket, write};
 use std::collections::VecDeque;
@@ -29,7 +30,7 @@ impl<T: Item> Session<T> {
         };
         let mut waiting = self.window.take_waiting().into_iter();
         let Some(oldest) = waiting.next() else {
-            let last_word = self.last_word(condition, &error);
+            let last_word = self.last_word(condition, Filling::default(), &error);
             self.end();
             self.idle_since.get_or_insert(self.now);
             self.phase = Phase::Closing(last_word);
@@ -37,16 +38,15 @@ impl<T: Item> Session<T> {
         };
         // XEP-0206 section 6: stanzas, then the error. They still count as undelivered: nothing the
         // client sends can say any more that it has them.
-        let mut inside = Vec::new();
-        let mut written = Vec::new();
-        while condition != Some(Condition::SystemShutdown) && let Some(item) = self.next_item(&mut inside) {
-            written.push(item);
+        let mut filling = Filling::default();
+        if condition != Some(Condition::SystemShutdown) {
+            self.fill(&mut filling);
         }
-        inside.extend_from_slice(&error);
-        let answer = self.last_word(condition, &inside);
+        let written = std::mem::take(&mut filling.items);
+        let answer = self.last_word(condition, filling, &error);
         self.answer(oldest, answer);
         for ticket in waiting {
-            let answer = self.last_word(condition, &error);
+            let answer = self.last_word(condition, Filling::default(), &error);
             self.answer(ticket, answer);
         }
         for item in written.into_iter().rev() {
@@ -60,7 +60,7 @@ impl<T: Item> Session<T> {
         match self.phase {
             Phase::Opening(_) | Phase::Live => self.violated(Some(ticket), condition),
             Phase::Closing(_) | Phase::Gone => {
-                let answer = self.last_word(Some(condition), &[]);
+                let answer = self.last_word(Some(condition), Filling::default(), &[]);
                 self.answer(ticket, answer);
             }
         }
@@ -69,11 +69,11 @@ impl<T: Item> Session<T> {
     /// The client broke a rule: `ticket` is told which, everyone else that it was another request.
     pub(super) fn violated(&mut self, ticket: Option<Ticket>, condition: Condition) {
         for waiting in self.window.take_waiting() {
-            let answer = self.last_word(Some(Condition::OtherRequest), &[]);
+            let answer = self.last_word(Some(Condition::OtherRequest), Filling::default(), &[]);
             self.answer(waiting, answer);
         }
         if let Some(ticket) = ticket {
-            let answer = self.last_word(Some(condition), &[]);
+            let answer = self.last_word(Some(condition), Filling::default(), &[]);
             self.answer(ticket, answer);
         }
         self.finish();

@@ -167,15 +167,21 @@ impl<T: Item> Session<T> {
     /// `sid` comes from a cryptographic random source; `domain` is what the answer's `from` says;
     /// `body` has no sid. The first output is [`Output::Open`]. The first answer waits for the
     /// features, at most [`Settings::features_ms`].
-    pub fn new(now: Instant, settings: Arc<Settings>, sid: Sid, domain: &str, body: Body, ticket: Ticket) -> Session<T> {
+    pub fn new(
+        now: Instant,
+        settings: Arc<Settings>,
+        sid: Sid,
+        domain: &str,
+        body: Body,
+        ticket: Ticket,
+    ) -> Session<T> {
         let terms = Terms::of_creation(&settings, &body);
-        let requests = terms.requests.into();
         let opening = Opening { from: domain.into(), version: body.ver().map(|v| v.min(crate::Version::OURS)) };
         let mut session = Session {
             sid,
             now,
-            window: Window::new(body.rid, requests),
-            replay: Replay::new(requests),
+            window: Window::new(body.rid, terms.requests.into()),
+            replay: Replay::new(terms.replayable().into()),
             terms,
             settings,
             queue: VecDeque::new(),
@@ -308,7 +314,7 @@ impl Terms {
         let requests = asked.saturating_add(1).clamp(2, REQUESTS_MAX);
         Terms {
             content: body.content().filter(|c| *c != crate::CONTENT_TYPE).map(Arc::from),
-            keys: body.newkey().map(|k| Box::new(Keys::new(k, requests.into()))),
+            keys: body.newkey().map(|k| Box::new(Keys::new(k, usize::from(requests) * 2))),
             wait_secs,
             inactivity_secs: if polls { settings.inactivity_secs * 2 } else { settings.inactivity_secs },
             pause_secs: None,
@@ -317,6 +323,11 @@ impl Terms {
             legacy: body.ver().is_none(),
             acks: body.ack == Some(1),
         }
+    }
+
+    /// Of how many requests the answers are kept.
+    fn replayable(&self) -> u8 {
+        self.requests + 1
     }
 
     /// Whether nothing is ever held (section 12).

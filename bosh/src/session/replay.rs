@@ -1,4 +1,7 @@
 //! The latest responses, kept byte for byte for a client that lost one (XEP-0124 section 14.3).
+//!
+//! Section 14.3 has `requests` of them kept. We keep one more: Strophe.js makes a new request when
+//! the younger of two was answered first, and only then asks again for the answer to the older.
 
 use crate::Rid;
 use bytes::Bytes;
@@ -7,7 +10,7 @@ use std::time::Instant;
 /// The responses that may be asked for again, and the items in them that the client may not have.
 pub(super) struct Replay<T> {
     kept: Vec<Kept<T>>, // by rid
-    requests: usize,
+    count: usize,
     /// Up to here the client has said it has everything; 0 at first.
     acked: u64,
 }
@@ -25,8 +28,9 @@ pub(super) struct Kept<T> {
 }
 
 impl<T> Replay<T> {
-    pub fn new(requests: usize) -> Replay<T> {
-        Replay { kept: Vec::with_capacity(requests), requests, acked: 0 }
+    /// Keeps that many.
+    pub fn new(count: usize) -> Replay<T> {
+        Replay { kept: Vec::with_capacity(count), count, acked: 0 }
     }
 
     /// The response to that request, if it is still kept.
@@ -39,12 +43,12 @@ impl<T> Replay<T> {
         self.kept.iter().find(|k| k.rid.number() == rid.saturating_add(1))
     }
 
-    /// Keeps a response. With `unacked_bytes_max`, responses beyond the last `requests` are kept too
+    /// Keeps a response. With `unacked_bytes_max`, responses beyond the last few are kept too
     /// while they are not acknowledged and fit that many bytes.
     pub fn keep(&mut self, rid: Rid, at: Instant, body: Bytes, items: Vec<T>, pause: bool, unacked_bytes_max: usize) {
         let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
         while let Some(oldest) = self.kept.first() {
-            let enough = counted(&self.kept) > self.requests || self.kept.len() >= 2 * self.requests;
+            let enough = counted(&self.kept) > self.count || self.kept.len() >= 2 * self.count;
             let wanted = oldest.rid.number() > self.acked && self.bytes() + body.len() <= unacked_bytes_max;
             if !enough || wanted && unacked_bytes_max > 0 {
                 break;

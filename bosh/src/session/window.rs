@@ -11,11 +11,9 @@ pub(super) struct Window {
     pub held: Vec<Held>,
     /// Requests that wait for their elders.
     pub early: Vec<Early>,
-    /// When the latest new request came.
-    pub newest_at: Option<Instant>,
     /// When the latest new request came, if it was an empty one and its answer had nothing in it.
     pub idle_poll_at: Option<Instant>,
-    /// How many requests came that are too old to be answered again.
+    /// How many requests came that are too old to be answered again, since the latest new one.
     pub stale: u16,
 }
 
@@ -42,14 +40,7 @@ pub(super) struct Early {
 impl Window {
     /// Before the creation request `first`, which comes next.
     pub fn new(first: Rid, requests: usize) -> Window {
-        Window {
-            last: first,
-            held: Vec::with_capacity(requests),
-            early: Vec::new(),
-            newest_at: None,
-            idle_poll_at: None,
-            stale: 0,
-        }
+        Window { last: first, held: Vec::with_capacity(requests), early: Vec::new(), idle_poll_at: None, stale: 0 }
     }
 
     /// Whether some request's connection is there and waits.

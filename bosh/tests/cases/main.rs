@@ -1,0 +1,7 @@
+//! The cases of the BOSH acceptance page that concern the machine: each a script, named by its number.
+
+mod creation;
+mod ends;
+mod limits;
+mod order;
+mod script;
