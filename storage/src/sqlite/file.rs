@@ -17,6 +17,10 @@ const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
 /// So many prepared statements a connection keeps: more than there are different ones.
 const STATEMENTS_MAX: usize = 64;
 
+/// The log is carried over into the file when it has so many pages (of 4 KiB). A page written many
+/// times meanwhile is carried over once; what waits here is read again after a crash.
+const LOG_PAGES: u32 = 8_192;
+
 /// After a checkpoint the write-ahead log is cut back to this.
 const LOG_BYTES_MAX: u32 = 64 << 20;
 
@@ -48,6 +52,7 @@ pub(super) fn open_writer(path: &Path, settings: &Settings) -> Result<Connection
     };
     conn.pragma_update(None, "synchronous", synchronous)?;
     conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
     conn.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES_MAX, |_| Ok(()))?;
     migrate(&mut conn, MIGRATIONS)?;
     Ok(conn)
