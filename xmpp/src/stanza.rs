@@ -271,9 +271,9 @@ impl Kind {
             Kind::Iq(IqType::Get) => "get",
             Kind::Iq(IqType::Set) => "set",
             Kind::Iq(IqType::Result) => "result",
-            Kind::Message(MessageType::Error)
-            | Kind::Presence(PresenceType::Error)
-            | Kind::Iq(IqType::Error) => "error",
+            Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) | Kind::Iq(IqType::Error) => {
+                "error"
+            }
         })
     }
 }

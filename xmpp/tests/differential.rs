@@ -120,8 +120,12 @@ fn element() -> impl Strategy<Value = String> {
             2 => Just("q:x".to_owned()), 1 => Just("xml:lang".to_owned()), 1 => "[a-z:]{1,3}",
         ];
         let decl = prop_oneof![
-            Just(" xmlns='u'".to_owned()), Just(" xmlns:p='u'".to_owned()), Just(" xmlns:q='v'".to_owned()),
-            Just(" xmlns:q=\"u\"".to_owned()), Just(" xmlns=''".to_owned()), Just(" xmlns:p='a&amp;b'".to_owned()),
+            Just(" xmlns='u'".to_owned()),
+            Just(" xmlns:p='u'".to_owned()),
+            Just(" xmlns:q='v'".to_owned()),
+            Just(" xmlns:q=\"u\"".to_owned()),
+            Just(" xmlns=''".to_owned()),
+            Just(" xmlns:p='a&amp;b'".to_owned()),
         ];
         prop_oneof![
             3 => (name, text()).prop_map(|(n, v)| format!(" {n}='{v}'")),
@@ -131,26 +135,23 @@ fn element() -> impl Strategy<Value = String> {
     let cdata = || "[ a-z<>&\\]\n]{0,6}".prop_map(|t| format!("<![CDATA[{}]]>", t.replace("]]>", "]]")));
     let leaf = prop_oneof![4 => text(), 1 => cdata(), 1 => Just("<a/>".to_owned())];
     let tagged = move |inner: BoxedStrategy<String>| {
-        (name(), prop::collection::vec(attr(), 0..4), inner, any::<bool>()).prop_map(
-            |(name, attrs, inner, empty)| {
-                let attrs = once_each(attrs).concat();
-                if empty && inner.is_empty() {
-                    format!("<{name}{attrs} />")
-                } else {
-                    format!("<{name}{attrs}>{inner}</{name}>")
-                }
-            },
-        )
+        (name(), prop::collection::vec(attr(), 0..4), inner, any::<bool>()).prop_map(|(name, attrs, inner, empty)| {
+            let attrs = once_each(attrs).concat();
+            if empty && inner.is_empty() {
+                format!("<{name}{attrs} />")
+            } else {
+                format!("<{name}{attrs}>{inner}</{name}>")
+            }
+        })
     };
     let content = leaf.prop_recursive(4, 24, 4, {
-        let tagged = tagged.clone();
+        let tagged = tagged;
         move |inner| {
             let several = prop::collection::vec(inner, 0..4).prop_map(|v| v.concat()).boxed();
             tagged(several)
         }
     });
-    prop::collection::vec(content, 0..4)
-        .prop_map(|v| format!("<r xmlns:p='urn:p' xmlns:q='urn:q'>{}</r>", v.concat()))
+    prop::collection::vec(content, 0..4).prop_map(|v| format!("<r xmlns:p='urn:p' xmlns:q='urn:q'>{}</r>", v.concat()))
 }
 
 /// A declaration twice on a tag is a known difference.

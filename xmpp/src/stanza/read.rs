@@ -64,8 +64,7 @@ pub(super) fn stanza(xml: &str, scope: &Scope) -> Result<Stanza, Refusal> {
         Err(_) => return Err(refuse(Condition::JidMalformed, "The address in 'to' is no JID.")),
     };
     stanza.to = to;
-    stanza.from =
-        attrs.from.as_deref().map(str::parse).transpose().map_err(|_| StreamFault::InvalidFrom)?;
+    stanza.from = attrs.from.as_deref().map(str::parse).transpose().map_err(|_| StreamFault::InvalidFrom)?;
     let content = content(xml, &tag);
     stanza.payload = payload(content, xml, scope, &attrs);
     stanza.decls = decls(content, scope, &attrs);
@@ -148,9 +147,7 @@ fn decls(content: &str, scope: &Scope, attrs: &Attributes<'_>) -> Option<Box<str
     }
     for (prefix, ns) in scope.bindings().filter(|(p, _)| !p.is_empty()) {
         let hidden = attrs.declared.iter().any(|(p, _)| *p == prefix);
-        let used = || {
-            mentions(content, prefix) || attrs.foreign.iter().any(|(name, _)| split_name(name).0 == prefix)
-        };
+        let used = || mentions(content, prefix) || attrs.foreign.iter().any(|(name, _)| split_name(name).0 == prefix);
         if !hidden && used() {
             push_decl(&mut out, prefix, ns);
         }

@@ -26,10 +26,8 @@ pub fn check_start_tag(tag: &str, scope: &Scope, limits: &Limits) -> Result<(), 
 /// Checks an XML declaration: version 1.0, encoding UTF-8 or none named, nothing else
 /// (RFC 6120 sections 11.5 and 11.6).
 pub fn check_declaration(decl: &str) -> Result<(), XmlError> {
-    let attrs = decl
-        .strip_prefix("<?xml")
-        .and_then(|d| d.strip_suffix("?>"))
-        .ok_or(NotWellFormed("a bad XML declaration"))?;
+    let attrs =
+        decl.strip_prefix("<?xml").and_then(|d| d.strip_suffix("?>")).ok_or(NotWellFormed("a bad XML declaration"))?;
     let mut rank = 0; // version, encoding, standalone: in this order, each at most once
     for attr in Attrs::new(attrs) {
         let (name, value) = attr?;

@@ -168,8 +168,7 @@ impl<'a> Element<'a> {
         if tag.empty {
             return Ok(Element { raw: &xml[..tag.len], tag, inner: "", bound });
         }
-        let (inner_end, end) =
-            element_end(xml, tag.len).ok_or(XmlError::NotWellFormed("an element without an end"))?;
+        let (inner_end, end) = element_end(xml, tag.len).ok_or(XmlError::NotWellFormed("an element without an end"))?;
         Ok(Element { raw: &xml[..end], tag, inner: &xml[tag.len..inner_end], bound })
     }
 }
@@ -214,7 +213,6 @@ pub struct Nodes<'a>(Children<'a>);
 
 /// A piece of content.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "short-lived, and boxing would cost an allocation each")]
 pub enum Node<'a> {
     /// A child.
     Element(Element<'a>),
@@ -320,8 +318,7 @@ fn element_end(xml: &str, from: usize) -> Option<(usize, usize)> {
 
 /// Could this text use the prefix? (`p:` in text or in a value is taken for a use: harmless.)
 pub(crate) fn mentions(xml: &str, prefix: &str) -> bool {
-    memmem::find_iter(xml.as_bytes(), prefix.as_bytes())
-        .any(|i| xml.as_bytes().get(i + prefix.len()) == Some(&b':'))
+    memmem::find_iter(xml.as_bytes(), prefix.as_bytes()).any(|i| xml.as_bytes().get(i + prefix.len()) == Some(&b':'))
 }
 
 /// Appends ` xmlns:prefix='ns'`, or ` xmlns='ns'` for the prefix "".

@@ -55,9 +55,7 @@ impl Scope {
             },
             Bindings::Payload => prefix.is_empty().then_some(ns::CLIENT),
             Bindings::Httpbind => prefix.is_empty().then_some(ns::HTTPBIND),
-            Bindings::Other(all) => {
-                all.iter().find(|(p, _)| p == prefix).map(|(_, ns)| ns.as_str()).or(none)
-            }
+            Bindings::Other(all) => all.iter().find(|(p, _)| p == prefix).map(|(_, ns)| ns.as_str()).or(none),
         }
     }
 
@@ -99,8 +97,7 @@ impl Scope {
             if prefix == "xml" || all.is_none() && self.lookup(prefix) == Some(ns) {
                 continue;
             }
-            let all =
-                all.get_or_insert_with(|| self.bindings().map(|(p, n)| (p.into(), n.into())).collect());
+            let all = all.get_or_insert_with(|| self.bindings().map(|(p, n)| (p.into(), n.into())).collect());
             match all.iter_mut().find(|(p, _)| p == prefix) {
                 Some(bound) => bound.1 = ns.into(),
                 None => all.push((prefix.into(), ns.into())),
@@ -111,9 +108,8 @@ impl Scope {
 
     fn of_bindings(all: Vec<(CompactString, CompactString)>) -> Scope {
         let same = |known: Scope| {
-            (known.bindings().count() == all.len()
-                && all.iter().all(|(p, n)| known.lookup(p) == Some(n)))
-            .then_some(known)
+            (known.bindings().count() == all.len() && all.iter().all(|(p, n)| known.lookup(p) == Some(n)))
+                .then_some(known)
         };
         same(Scope::CLIENT)
             .or_else(|| same(Scope::PAYLOAD))
