@@ -21,10 +21,8 @@ const DEV_DAYS: i64 = 365 * 5;
 
 /// TLS as the listeners use it: 1.2 and 1.3, session tickets, one certificate.
 pub struct Certificate {
-    /// For XMPP over TCP: any ALPN is fine, none is chosen (XEP-0368 does not ask for it).
-    pub xmpp: Arc<rustls::ServerConfig>,
-    /// For HTTP: `http/1.1`.
-    pub http: Arc<rustls::ServerConfig>,
+    /// Without ALPN: that is each listener's own.
+    pub tls: Arc<rustls::ServerConfig>,
     /// The file of the development certificate, when it is one.
     pub development: Option<PathBuf>,
 }
@@ -47,10 +45,7 @@ impl Certificate {
                 (certificate.clone(), key, Some(certificate))
             }
         };
-        let config = configure(&certificate, &key)?;
-        let mut http = config.clone();
-        http.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Certificate { xmpp: Arc::new(config), http: Arc::new(http), development })
+        Ok(Certificate { tls: Arc::new(configure(&certificate, &key)?), development })
     }
 }
 
@@ -110,4 +105,99 @@ fn make(domain: &Domain, certificate: &Path, key: &Path) -> Result<()> {
     // The key first: a certificate without its key is made anew on the next start.
     write_private(key, pair.serialize_pem().as_bytes())?;
     write_whole(certificate, made.pem().as_bytes(), 0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+
+    fn domain(text: &str) -> Domain {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, format!("domain = '{text}'")).expect("written");
+        crate::config::Config::load(Some(&file)).expect("a domain").0.domain
+    }
+
+    /// Does a client that trusts only this certificate get through a handshake for that name?
+    fn shakes_hands(server: &Arc<rustls::ServerConfig>, trusted: &Path, name: &str) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(read_chain(trusted).expect("a chain").remove(0)).expect("a root");
+        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let mut client = ClientConnection::new(Arc::new(client), name).expect("a client");
+        let mut server = ServerConnection::new(server.clone()).expect("a server");
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).expect("memory");
+            }
+            let mut from_client = &bytes[..];
+            while !from_client.is_empty() {
+                server.read_tls(&mut from_client).expect("memory");
+            }
+            if server.process_new_packets().is_err() {
+                return false;
+            }
+            let mut bytes = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).expect("memory");
+            }
+            let mut from_server = &bytes[..];
+            while !from_server.is_empty() {
+                client.read_tls(&mut from_server).expect("memory");
+            }
+            if client.process_new_packets().is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn the_development_certificate_is_for_the_domain_and_this_machine() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let made = Certificate::load(&Tls::default(), &domain("chat.example"), dir.path()).expect("made");
+        let file = made.development.expect("it is one");
+        for name in ["chat.example", "localhost", "127.0.0.1", "::1"] {
+            assert!(shakes_hands(&made.tls, &file, name), "{name}");
+        }
+        assert!(!shakes_hands(&made.tls, &file, "other.example"));
+    }
+
+    #[test]
+    fn it_is_used_again_until_it_does_not_fit() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let load = |name: &str| {
+            Certificate::load(&Tls::default(), &domain(name), dir.path()).expect("loaded");
+            std::fs::read(dir.path().join(DEV_CERTIFICATE)).expect("there")
+        };
+        let first = load("one.example");
+        assert_eq!(load("one.example"), first);
+        let second = load("two.example");
+        assert_ne!(second, first, "it is not for the new domain");
+        std::fs::write(dir.path().join(DEV_KEY), "damaged").expect("written");
+        assert_ne!(load("two.example"), second, "its key cannot be read");
+    }
+
+    #[test]
+    fn a_configured_pair_that_does_not_match_is_refused() {
+        let (a, b) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        for dir in [&a, &b] {
+            Certificate::load(&Tls::default(), &domain("one.example"), dir.path()).expect("made");
+        }
+        let pair = |cert: &Path, key: &Path| Tls {
+            certificate: Some(cert.join(DEV_CERTIFICATE)),
+            key: Some(key.join(DEV_KEY)),
+        };
+        let load = |tls: Tls| Certificate::load(&tls, &domain("one.example"), a.path());
+        assert!(load(pair(a.path(), a.path())).expect("it matches").development.is_none());
+        let why = load(pair(a.path(), b.path())).err().map(|e| format!("{e:#}")).unwrap_or_default();
+        assert!(why.contains("the certificate and its key cannot be used"), "{why}");
+    }
 }

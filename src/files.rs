@@ -1,8 +1,8 @@
 //! Files that are there whole or not at all.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -22,4 +22,20 @@ pub fn write_whole(file: &Path, content: &[u8], mode: u32) -> Result<()> {
         std::fs::rename(&draft, file)
     };
     write().with_context(|| format!("{}: cannot be written", file.display()))
+}
+
+/// Reads 32 secret bytes that stay the same over restarts; makes them (mode 0600) when there are none.
+pub fn secret(file: &Path) -> Result<[u8; 32]> {
+    let name = file.display();
+    let mut secret = [0; 32];
+    match std::fs::read(file) {
+        Ok(bytes) if bytes.len() == secret.len() => secret.copy_from_slice(&bytes),
+        Ok(bytes) => bail!("{name}: it has {} bytes and must have 32 (remove it, and one is made)", bytes.len()),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            getrandom::fill(&mut secret).map_err(|e| anyhow!("no randomness for a secret: {e}"))?;
+            write_private(file, &secret)?;
+        }
+        Err(e) => return Err(e).with_context(|| format!("{name}: it cannot be read")),
+    }
+    Ok(secret)
 }

@@ -26,6 +26,7 @@ mod config;
 mod files;
 mod log;
 mod metrics;
+mod net;
 mod serve;
 
 use clap::Parser;

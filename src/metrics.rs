@@ -30,11 +30,14 @@ pub fn login(result: Login) {
 /// Where the numbers come from.
 pub struct Sources<'a> {
     pub sessions: &'a Stats,
+    pub actors: usize,
     pub store: &'a herald_storage::Stats,
     pub uptime: Duration,
     pub ready: bool,
     /// Answers of the operator's API by the first digit of their status, from 1.
     pub api_answers: [u64; 5],
+    /// Its requests in work.
+    pub api_in_work: u32,
 }
 
 /// Everything, in Prometheus' text format.
@@ -48,7 +51,7 @@ pub fn render(from: &Sources<'_>) -> String {
     let transports = Transport::ALL.map(|t| [("transport", t.as_str())]);
     let sessions: Vec<_> = transports.iter().zip(s.sessions).map(|(l, n)| (&l[..], n)).collect();
     page.metric("herald_sessions", "gauge", "Bound resources.", &sessions);
-    page.metric("herald_actors", "gauge", "User actors in memory.", &[(&[], s.actors)]);
+    page.metric("herald_actors", "gauge", "Live actors.", &[(&[], from.actors)]);
     page.metric("herald_actor_panics_total", "counter", "User actors that broke.", &[(&[], s.panics)]);
     page.metric("herald_binds_total", "counter", "Resources bound.", &[(&[], s.binds)]);
     page.metric(
@@ -87,6 +90,7 @@ pub fn render(from: &Sources<'_>) -> String {
     let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| [("class", class)]);
     let answers: Vec<_> = classes.iter().zip(from.api_answers).map(|(l, n)| (&l[..], n)).collect();
     page.metric("herald_api_answers_total", "counter", "Answers of the operator's API.", &answers);
+    page.metric("herald_api_requests_in_work", "gauge", "Requests it works on.", &[(&[], from.api_in_work)]);
     page.metric("process_resident_memory_bytes", "gauge", "Resident memory.", &[(&[], resident_bytes())]);
     page.metric("process_open_fds", "gauge", "Open files.", &[(&[], open_files())]);
     page.0

@@ -3,7 +3,8 @@
 use crate::admin::{Admin, Phase, State, Token};
 use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
-use crate::files::write_whole;
+use crate::files::{self, write_whole};
+use crate::net::{Net, Setup};
 use crate::{banner, log};
 use anyhow::{Context, Result, bail};
 use herald_session::Sessions;
@@ -24,6 +25,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub const ADDRESSES: &str = "addresses.json";
 /// The operator's token, within the data folder.
 pub const TOKEN: &str = "admin.token";
+/// What strangers' decoy keys are made of, within the data folder: whoever asks twice for a user who
+/// does not exist must be told the same salt, also after a restart.
+const SECRET: &str = "server.secret";
 /// Held by the server that runs on a data folder, within it.
 const LOCK: &str = "herald.lock";
 /// From the first signal to the end of the process, whatever hangs.
@@ -51,7 +55,8 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     let store = open_store(&config)?;
     let token = Token::load(&config.data_dir.join(TOKEN))?;
     let certificate = Certificate::load(&config.tls, &config.domain, &config.data_dir)?;
-    let system = herald_actor::System::new();
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let system = herald_actor::System::new(&tokio::runtime::Handle::current(), workers);
     let sessions = Sessions::new(
         system.clone(),
         store.clone(),
@@ -60,7 +65,15 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
         Arc::new(herald_session::clock::SystemClock),
     );
     let state = Arc::new(State::new(config.clone(), sessions.clone(), store.clone(), system, token, started));
-    let mut addresses = BTreeMap::new();
+    let net = Net::start(Setup {
+        config: config.clone(),
+        sessions: sessions.clone(),
+        store: store.clone(),
+        tls: certificate.tls.clone(),
+        secret: files::secret(&config.data_dir.join(SECRET))?,
+    })
+    .await?;
+    let mut addresses: BTreeMap<&'static str, SocketAddr> = net.addresses().iter().copied().collect();
     let admin = match config.listen.admin {
         Some(address) => {
             let listener = bind("admin", address)?;
@@ -79,7 +92,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     tracing::info!("stopping: clients have {} s to take their leave", config.drain_secs);
     end_in_any_case();
     tokio::select! {
-        ended = drain(&config, &sessions, store, admin) => ended,
+        ended = drain(&config, &net, &sessions, store, admin) => ended,
         () = signals.next() => {
             tracing::warn!("a second signal: ending at once");
             std::process::exit(1);
@@ -87,11 +100,19 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     }
 }
 
-async fn drain(config: &Config, sessions: &Sessions, store: Arc<dyn Store>, admin: Option<Admin>) -> Result<()> {
+async fn drain(
+    config: &Config,
+    net: &Net,
+    sessions: &Sessions,
+    store: Arc<dyn Store>,
+    admin: Option<Admin>,
+) -> Result<()> {
+    net.drain();
     let left = sessions.drain(Duration::from_secs(config.drain_secs.into())).await;
     if left > 0 {
         tracing::warn!("{left} sessions did not end in time");
     }
+    net.stop();
     if let Some(admin) = admin {
         admin.stop().await;
     }

@@ -121,7 +121,7 @@ pub async fn status(state: web::Data<State>) -> Result<HttpResponse, Problem> {
         "domain": state.config.domain.as_str(),
         "uptime_secs": state.started.elapsed().as_secs(),
         "sessions": sessions,
-        "actors": stats.actors,
+        "actors": state.system.len(),
         "accounts": accounts,
         "memory_bytes": metrics::resident_bytes(),
         "addresses": state.addresses.get(),
@@ -133,10 +133,12 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
     let answers = state.answers.each_ref().map(|n| n.load(Ordering::Relaxed));
     let text = metrics::render(&metrics::Sources {
         sessions: &state.sessions.stats(),
+        actors: state.system.len(),
         store: &state.store.stats(),
         uptime: state.started.elapsed(),
         ready: state.phase.now() == Phase::Ready,
         api_answers: answers,
+        api_in_work: state.in_work.load(Ordering::Relaxed),
     });
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }

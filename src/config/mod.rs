@@ -16,10 +16,10 @@ mod schema;
 mod tests;
 mod value;
 
-pub use keys::{Admin, Auth, Bosh, Config, Limits, Listen, Log, Offline, Tls};
+pub use keys::{Config, Limits, Log, Tls};
 pub use read::Problem;
 pub use reference::commented;
-pub use value::{Domain, Level, LogFormat, PlainWithoutTls};
+pub use value::{Domain, LogFormat, PlainWithoutTls};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! How one value is read from TOML and shown as TOML.
 
 use super::schema::Bounds;
+use herald_xmpp::BareJid;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub trait Value: Sized {
     fn kind(bounds: &Bounds) -> String;
 }
 
-/// The domain of the users, as an address has it (RFC 7622 section 3.2). 1 to 1023 bytes.
+/// The domain of the users, prepared as an address has it (RFC 7622 section 3.2). 1 to 1023 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Domain(String);
 
@@ -53,11 +54,10 @@ impl fmt::Debug for Domain {
 impl Value for Domain {
     fn read(value: &DeValue<'_>, bounds: &Bounds) -> Result<Domain, String> {
         let text = string(value, bounds, Domain::kind)?;
-        let forbidden = |c: char| c.is_whitespace() || c.is_control() || "@/\"&'<>".contains(c);
-        if text.is_empty() || text.len() > 1023 || text.contains(forbidden) {
-            return Err(format!("{text:?} is no domain; it must be {}", Domain::kind(bounds)));
+        match BareJid::new(None, text) {
+            Ok(jid) => Ok(Domain(jid.domain().to_owned())),
+            Err(e) => Err(format!("{text:?} is no domain ({e}); it must be {}", Domain::kind(bounds))),
         }
-        Ok(Domain(text.into()))
     }
     fn show(&self) -> String {
         quoted(&self.0)

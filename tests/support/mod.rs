@@ -18,6 +18,8 @@
 
 #![allow(dead_code)] // each test file uses its own part of it
 
+pub mod client;
+
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -56,12 +58,13 @@ pub struct Herald {
     home: Home,
     running: Option<Running>,
     addresses: HashMap<String, SocketAddr>,
-    banner: String,
 }
 
 struct Running {
     pid: u32,
     ended: Receiver<ExitStatus>,
+    /// Lines of standard output, the ready line first.
+    out: Receiver<String>,
 }
 
 /// An answer of the operator's API.
@@ -132,12 +135,12 @@ impl Home {
     }
     /// Starts a server here and waits until it is ready.
     pub fn start(self) -> Herald {
-        let (running, banner) = self.spawn();
+        let running = self.spawn();
         let addresses = read_addresses(&self.data_dir());
-        Herald { home: self, running: Some(running), addresses, banner }
+        Herald { home: self, running: Some(running), addresses }
     }
 
-    fn spawn(&self) -> (Running, String) {
+    fn spawn(&self) -> Running {
         let log = self.path().join("herald.log");
         let log_out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let mut child = herald(self.path())
@@ -149,34 +152,23 @@ impl Home {
             .spawn()
             .expect("the server starts");
         let pid = child.id();
-        let (tell_banner, banner) = mpsc::channel();
-        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (tell, out) = mpsc::channel();
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         thread::spawn(move || {
-            for line in out.lines().map_while(Result::ok) {
-                let _ = tell_banner.send(line); // nobody reads on after the banner
+            for line in lines.map_while(Result::ok) {
+                let _ = tell.send(line); // the test may have ended
             }
         });
         let ended = end_of(child);
-        let running = Running { pid, ended };
-        let mut lines = String::new();
-        loop {
-            match banner.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    let ready = line.starts_with("Herald ") && line.contains(" is ready");
-                    lines += &line;
-                    lines.push('\n');
-                    if ready {
-                        break;
-                    }
-                }
-                Err(e) => {
-                    running.signal(libc::SIGKILL);
-                    let log = std::fs::read_to_string(&log).unwrap_or_default();
-                    panic!("the server did not get ready ({e}); its output:\n{lines}{log}");
-                }
+        let running = Running { pid, ended, out };
+        match running.line() {
+            Some(line) if line.starts_with("Herald ") && line.contains(" is ready") => running,
+            other => {
+                running.signal(libc::SIGKILL);
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("the server did not get ready, but said {other:?}; its log:\n{log}");
             }
         }
-        (running, lines)
     }
 }
 
@@ -197,9 +189,15 @@ impl Herald {
     pub fn pid(&self) -> u32 {
         self.running.as_ref().expect("the server runs").pid
     }
-    /// The ready line.
-    pub fn banner(&self) -> &str {
-        &self.banner
+    /// What stands below the ready line, up to the last command to type. Once.
+    pub fn rest_of_banner(&self) -> String {
+        let running = self.running.as_ref().expect("the server runs");
+        let mut banner = String::new();
+        while !banner.contains("3. ") {
+            banner += &running.line().expect("the banner goes on");
+            banner.push('\n');
+        }
+        banner
     }
     /// What the server has logged since its first start.
     pub fn log(&self) -> String {
@@ -265,9 +263,8 @@ impl Herald {
     /// Ports change.
     pub fn restart(&mut self) {
         assert!(self.running.is_none(), "the server still runs");
-        let (running, banner) = self.home.spawn();
+        self.running = Some(self.home.spawn());
         self.addresses = read_addresses(&self.home.data_dir());
-        (self.running, self.banner) = (Some(running), banner);
     }
 
     fn end_with(&mut self, signal: i32) -> ExitStatus {
@@ -284,6 +281,10 @@ impl std::ops::Deref for Herald {
 }
 
 impl Running {
+    /// The next line of standard output; none when that ends or nothing comes.
+    fn line(&self) -> Option<String> {
+        self.out.recv_timeout(PATIENCE).ok()
+    }
     fn signal(&self, signal: i32) {
         let pid = libc::pid_t::try_from(self.pid).expect("a pid");
         // SAFETY: kill takes no pointer; the pid is our own child's, and it is waited for only by `ended`.

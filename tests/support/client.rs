@@ -1,0 +1,81 @@
+//! A client that says what it is told to, over plain TCP, and waits for what it expects.
+
+use super::{Herald, PATIENCE};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+/// One stream. It reads no XML: it looks for the text that a test waits for.
+pub struct Client {
+    socket: TcpStream,
+    /// What came and was not yet waited for.
+    inbox: String,
+    /// The full JID, once bound.
+    pub jid: String,
+}
+
+impl Client {
+    /// Connects and says nothing.
+    pub fn connect(herald: &Herald) -> Client {
+        let socket = TcpStream::connect(herald.address("xmpp")).expect("the listener accepts");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Client { socket, inbox: String::new(), jid: String::new() }
+    }
+
+    /// Logs in with PLAIN, binds the resource and sends initial presence.
+    pub fn login(herald: &Herald, uid: &str, password: &str, resource: &str) -> Client {
+        let mut client = Client::connect(herald);
+        let plain = BASE64_STANDARD.encode(format!("\0{uid}\0{password}"));
+        client.open();
+        client.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"));
+        client.expect("<success");
+        client.open();
+        client.send(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+             <resource>{resource}</resource></bind></iq>"
+        ));
+        let answer = client.expect("</iq>");
+        let jid = answer.split("<jid>").nth(1).and_then(|rest| rest.split("</jid>").next());
+        client.jid = jid.unwrap_or_else(|| panic!("no JID in {answer}")).to_owned();
+        client.send("<presence/><iq type='get' id='there'><ping xmlns='urn:xmpp:ping'/></iq>");
+        // The answer comes after the presence was handled: a sender's stanzas keep their order.
+        client.expect("there");
+        client
+    }
+
+    /// Sends a stream header and waits for the features.
+    pub fn open(&mut self) {
+        self.send(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+             to='localhost' version='1.0'>",
+        );
+        self.expect("</stream:features>");
+    }
+
+    /// Sends text as it is.
+    pub fn send(&mut self, text: &str) {
+        self.socket.write_all(text.as_bytes()).expect("the peer reads");
+    }
+
+    /// Waits until this came; returns all up to its end, and forgets it.
+    pub fn expect(&mut self, wanted: &str) -> String {
+        loop {
+            if let Some(at) = self.inbox.find(wanted) {
+                let rest = self.inbox.split_off(at + wanted.len());
+                return std::mem::replace(&mut self.inbox, rest);
+            }
+            let mut buf = [0; 4096];
+            match self.socket.read(&mut buf) {
+                Ok(n) if n > 0 => self.inbox += std::str::from_utf8(&buf[..n]).expect("ASCII in these tests"),
+                end => panic!("waited for {wanted:?}; got {:?} and then {end:?}", self.inbox),
+            }
+        }
+    }
+
+    /// Waits for the end; returns all that came before it.
+    pub fn expect_end(&mut self) -> String {
+        let rest = super::read_all(&mut self.socket);
+        std::mem::take(&mut self.inbox) + &rest
+    }
+}
