@@ -156,7 +156,7 @@ impl Rare {
             content,
             key: root.attr("key").map(CompactString::from),
             newkey: root.attr("newkey").map(CompactString::from),
-            xmpp_version: root.attr_ns(ns::XBOSH, "version").map(CompactString::from),
+            xmpp_version: root.attr_ns(ns::XBOSH, "version").filter(|v| !v.is_empty()).map(CompactString::from),
         })
     }
 

@@ -36,10 +36,13 @@ fn shown(answer: &Answer) -> String {
 
 #[test]
 fn case_04_nothing() {
-    check(&["", "  \n"], expect![[r#"
+    check(
+        &["", "  \n"],
+        expect![[r#"
         None 200 text/xml; charset=utf-8 <b type='terminate' condition='bad-request'/>
         None 200 text/xml; charset=utf-8 <b type='terminate' condition='bad-request'/>
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -197,7 +200,8 @@ fn case_21_refused_creations() {
         200 text/html <b type='terminate' condition='system-shutdown'/>
         200 text/html <b type='terminate' condition='policy-violation'/>
         403 text/xml; charset=utf-8 <b type='terminate' condition='policy-violation'/>
-        200 text/xml; charset=utf-8 <b type='terminate' condition='improper-addressing'/>"#]].assert_eq(
+        200 text/xml; charset=utf-8 <b type='terminate' condition='improper-addressing'/>"#]]
+    .assert_eq(
         &[
             refuse(new, Condition::ImproperAddressing),
             refuse(new, Condition::HostUnknown),
@@ -219,7 +223,8 @@ fn case_28_see_other_uri() {
 
 #[test]
 fn case_64_unknown_sid() {
-    expect!["200 text/xml; charset=utf-8 <b type='terminate' condition='item-not-found'/>"].assert_eq(&shown(&Answer::unknown_sid()));
+    expect!["200 text/xml; charset=utf-8 <b type='terminate' condition='item-not-found'/>"]
+        .assert_eq(&shown(&Answer::unknown_sid()));
 }
 
 /// A stanza that says no namespace, and so is in BOSH's, is a stanza all the same; what the body binds is bound.

@@ -5,7 +5,7 @@
 //! doubles requests and loses answers; connections die with and without the server being told.
 //! However it goes: every payload arrives exactly once and in order, both ways; nothing is
 //! acknowledged that the client does not have; and what is not acknowledged comes back at the end.
-//! A failure names its seed: `CHAOS_SEED=n cargo test -p herald-bosh --test chaos`.
+//! A failure names its seed: `CHAOS_SEED=n cargo test -p herald-bosh --test chaos`; `CHAOS_SEEDS=n` tries more.
 
 use herald_bosh::*;
 use herald_xmpp::xml::Limits;
@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 2_000;
 /// Payloads each way.
 const PAYLOADS: u32 = 40;
 const WAIT_MS: u64 = 10_000;
@@ -37,10 +37,11 @@ fn what_a_client_that_vanished_does_not_have_comes_back() {
 }
 
 fn for_seeds(run: impl Fn(u64) + std::panic::RefUnwindSafe) {
-    if let Some(seed) = std::env::var("CHAOS_SEED").ok().and_then(|s| s.parse().ok()) {
+    let number = |name| std::env::var(name).ok().and_then(|s| s.parse().ok());
+    if let Some(seed) = number("CHAOS_SEED") {
         return run(seed);
     }
-    for seed in 0..SEEDS {
+    for seed in 0..number("CHAOS_SEEDS").unwrap_or(SEEDS) {
         if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
             eprintln!("the seed is {seed}");
             std::panic::resume_unwind(panic);

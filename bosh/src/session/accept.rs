@@ -34,7 +34,7 @@ impl<T: Item> Session<T> {
                 return self.outputs.push_back(Output::Answer { ticket, answer });
             }
             Phase::Closing(last_word) => {
-                let answer = last_word.clone();
+                let answer = Answer::clone(last_word);
                 self.outputs.push_back(Output::Answer { ticket, answer });
                 return self.forget();
             }
@@ -70,6 +70,9 @@ impl<T: Item> Session<T> {
         if let (None, Some(newkey)) = (&self.terms.keys, body.newkey()) {
             self.terms.keys = Some(Box::new(crate::keys::Keys::new(newkey, usize::from(self.terms.requests) * 2)));
         }
+        if matches!(body.ask, Ask::Pause(secs) if secs > self.settings.maxpause_secs) {
+            return self.violated(ticket, Condition::PolicyViolation);
+        }
         let empty = body.ask == Ask::Exchange && body.payload.is_empty();
         if !was_early && self.too_active(empty) {
             return self.violated(ticket, Condition::PolicyViolation);
@@ -77,7 +80,7 @@ impl<T: Item> Session<T> {
         self.window.idle_poll_at = empty.then_some(self.now);
         self.window.last = body.rid;
         self.window.stale = 0;
-        self.covered_by(&body, was_early);
+        self.covered_by(&body, empty, was_early);
 
         let payload = std::mem::take(&mut body.payload);
         let asks = payload.asks() || body.ask == Ask::Restart;
@@ -93,7 +96,10 @@ impl<T: Item> Session<T> {
         self.hold(ticket, &body, asks);
         match body.ask {
             Ask::Terminate => self.terminated(),
-            Ask::Pause(secs) => self.paused(secs),
+            Ask::Pause(secs) => {
+                self.answer_all_empty();
+                self.terms.pause_secs = Some(secs).filter(|s| *s > 0);
+            }
             Ask::Exchange | Ask::Restart => {}
         }
     }
@@ -113,16 +119,6 @@ impl<T: Item> Session<T> {
 
     fn wait_over(&self) -> Instant {
         self.now + Duration::from_secs(self.terms.wait_secs.into())
-    }
-
-    /// Section 10: everything that waits is answered now, and with nothing in it.
-    fn paused(&mut self, secs: u32) {
-        if secs > self.settings.maxpause_secs {
-            let ticket = self.window.held.pop().and_then(|h| h.ticket);
-            return self.violated(ticket, Condition::PolicyViolation);
-        }
-        self.answer_all_empty();
-        self.terms.pause_secs = Some(secs);
     }
 
     /// A request that came before its elders.
@@ -165,7 +161,7 @@ impl<T: Item> Session<T> {
             if kept.repeats > often {
                 return self.violated(Some(ticket), Condition::PolicyViolation);
             }
-            let copy = kept.body.clone();
+            let copy = kept.body();
             self.send(Some(ticket), 200, copy);
         } else {
             self.too_old(ticket);
@@ -204,7 +200,7 @@ impl<T: Item> Session<T> {
     }
 
     /// What this request says about the answers its client has.
-    fn covered_by(&mut self, body: &Body, was_early: bool) {
+    fn covered_by(&mut self, body: &Body, empty: bool, was_early: bool) {
         let before = body.rid.number() - 1;
         // No client has so many open, not even with the one more to pause or terminate.
         let mut covered = body.rid.number().saturating_sub(u64::from(self.terms.replayable()));
@@ -212,15 +208,16 @@ impl<T: Item> Session<T> {
             Some(ack) if self.terms.acks => {
                 let ack = ack.min(before);
                 covered = covered.max(ack);
-                self.report = self.replay.after(ack).map(|k| (k.rid.number(), (self.now - k.at).as_millis()));
+                self.report = self.replay.after(ack).and_then(|k| Some((k.rid, self.now - k.at()?)));
             }
             // Section 9.2: no ack means that there is nothing it waits for.
             None if self.terms.acks => {
                 covered = before;
                 self.replay.acknowledge(before);
             }
-            // Section 10: a client that has nothing to send asks again because it was answered.
-            _ if !was_early && body.ask == Ask::Exchange && body.payload.is_empty() => covered = before,
+            // Section 10: a client that has one request held and nothing to send asks again because
+            // it was answered. (One that lets two be held asks again for the sake of the second.)
+            _ if empty && !was_early && self.terms.requests == 2 => covered = before,
             _ => {}
         }
         let items = self.replay.cover(covered);

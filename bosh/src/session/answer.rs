@@ -1,5 +1,6 @@
 //! Answers: which are due, and what is in them.
 
+use super::replay::Said;
 use super::window::Held;
 use super::{Item, Output, Phase, Session};
 use crate::write::{self, Head};
@@ -52,7 +53,7 @@ impl<T: Item> Session<T> {
         self.note_idle();
     }
 
-    /// Answers everything held with nothing in it.
+    /// Answers everything held with nothing in it, for a pause (section 10).
     pub(super) fn answer_all_empty(&mut self) {
         while !self.window.held.is_empty() {
             let pause = self.window.held.len() == 1; // the pause request is the newest
@@ -103,9 +104,9 @@ impl<T: Item> Session<T> {
         if self.terms.acks && (opening || self.window.last != rid) {
             head.attr("ack", self.window.last);
         }
-        if let Some((report, ms)) = self.report.take() {
+        if let Some((report, ago)) = self.report.take() {
             head.attr("report", report);
-            head.attr("time", ms);
+            head.attr("time", ago.as_millis());
         }
         self.phase = Phase::Live;
         if !filling.items.is_empty() {
@@ -113,7 +114,8 @@ impl<T: Item> Session<T> {
         }
         let body = head.body(&filling.inside);
         let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
-        self.replay.keep(rid, self.now, body.clone(), filling.items, pause, unacked_bytes_max);
+        let said = Said { at: self.now, body: body.clone(), items: filling.items };
+        self.replay.keep(rid, said, pause, unacked_bytes_max);
         self.send(ticket, 200, body);
     }
 

@@ -33,7 +33,7 @@ impl<T: Item> Session<T> {
             let last_word = self.last_word(condition, Filling::default(), &error);
             self.end();
             self.idle_since.get_or_insert(self.now);
-            self.phase = Phase::Closing(last_word);
+            self.phase = Phase::Closing(Box::new(last_word));
             return;
         };
         // XEP-0206 section 6: stanzas, then the error. They still count as undelivered: nothing the

@@ -124,7 +124,7 @@ pub struct Session<T> {
     /// Until when an answer is waited for before hold's surplus is answered empty.
     settle_until: Option<Instant>,
     /// `report` and `time` to be put on the next answer, which is due at once.
-    report: Option<(u64, u128)>,
+    report: Option<(Rid, Duration)>,
     phase: Phase,
     outputs: VecDeque<Output<T>>,
     /// Something happened since the answers due were last made.
@@ -152,7 +152,7 @@ enum Phase {
     Opening(Box<Opening>),
     Live,
     /// Ended, but the client has yet to hear why.
-    Closing(Answer),
+    Closing(Box<Answer>),
     Gone,
 }
 

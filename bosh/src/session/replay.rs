@@ -3,7 +3,7 @@
 //! Section 14.3 has `requests` of them kept. We keep one more: Strophe.js makes a new request when
 //! the younger of two was answered first, and only then asks again for the answer to the older.
 
-use crate::Rid;
+use crate::{Rid, write};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -18,13 +18,30 @@ pub(super) struct Replay<T> {
 /// One response.
 pub(super) struct Kept<T> {
     pub rid: Rid,
-    pub at: Instant,
-    pub body: Bytes,
     /// How often it was asked for again.
     pub repeats: u16,
     /// It answered a pause request: kept as long as it is among the latest, but not counted.
     pub pause: bool,
-    items: Box<[T]>,
+    said: Option<Box<Said<T>>>, // `None`: nothing; what an idle session keeps is small
+}
+
+/// A response that said something.
+pub(super) struct Said<T> {
+    pub at: Instant,
+    pub body: Bytes,
+    /// What is in it that the client may not have.
+    pub items: Vec<T>,
+}
+
+impl<T> Kept<T> {
+    pub fn body(&self) -> Bytes {
+        self.said.as_ref().map_or(Bytes::from_static(write::EMPTY.as_bytes()), |s| s.body.clone())
+    }
+
+    /// When it was given; not known of one that said nothing.
+    pub fn at(&self) -> Option<Instant> {
+        self.said.as_ref().map(|s| s.at)
+    }
 }
 
 impl<T> Replay<T> {
@@ -45,23 +62,25 @@ impl<T> Replay<T> {
 
     /// Keeps a response. With `unacked_bytes_max`, responses beyond the last few are kept too
     /// while they are not acknowledged and fit that many bytes.
-    pub fn keep(&mut self, rid: Rid, at: Instant, body: Bytes, items: Vec<T>, pause: bool, unacked_bytes_max: usize) {
+    pub fn keep(&mut self, rid: Rid, said: Said<T>, pause: bool, unacked_bytes_max: usize) {
         let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
         while let Some(oldest) = self.kept.first() {
             let enough = counted(&self.kept) > self.count || self.kept.len() >= 2 * self.count;
-            let wanted = oldest.rid.number() > self.acked && self.bytes() + body.len() <= unacked_bytes_max;
-            if !enough || wanted && unacked_bytes_max > 0 {
+            let unacked = oldest.rid.number() > self.acked;
+            if !enough || unacked && self.bytes() + said.body.len() <= unacked_bytes_max {
                 break;
             }
             self.kept.remove(0);
         }
-        self.kept.push(Kept { rid, at, body, repeats: 0, pause, items: items.into() });
+        let plain = said.items.is_empty() && said.body == write::EMPTY;
+        let said = (!plain || unacked_bytes_max > 0).then(|| Box::new(said));
+        self.kept.push(Kept { rid, repeats: 0, pause, said });
     }
 
     /// The client has every response up to `rid`. Gives the items in them.
     pub fn cover(&mut self, rid: u64) -> Vec<T> {
-        let covered = self.kept.iter_mut().filter(|k| k.rid.number() <= rid && !k.items.is_empty());
-        covered.flat_map(|k| std::mem::take(&mut k.items)).collect()
+        let covered = self.kept.iter_mut().filter(|k| k.rid.number() <= rid);
+        covered.filter_map(|k| k.said.as_mut()).flat_map(|s| std::mem::take(&mut s.items)).collect()
     }
 
     /// The client said so itself: none of them will be asked for again. Cover them first.
@@ -77,10 +96,10 @@ impl<T> Replay<T> {
 
     /// Everything the client may not have.
     pub fn take_uncovered(&mut self) -> Vec<T> {
-        self.kept.drain(..).flat_map(|k| k.items).collect()
+        self.kept.drain(..).filter_map(|k| k.said).flat_map(|s| s.items).collect()
     }
 
     fn bytes(&self) -> usize {
-        self.kept.iter().map(|k| k.body.len()).sum()
+        self.kept.iter().filter_map(|k| k.said.as_ref()).map(|s| s.body.len()).sum()
     }
 }

@@ -1,6 +1,6 @@
 //! Pauses, inactivity, termination and errors (XEP-0124 sections 10, 13 and 17; XEP-0206 sections 5 and 6).
 
-use crate::script::{live, live_with, settings};
+use crate::script::{live, live_with, play, settings};
 use expect_test::expect;
 use herald_bosh::Settings;
 
@@ -281,8 +281,8 @@ fn case_65_old() {
             = <m2/>
             v <m3/>
             < d <b><m3/></b>
-            > e R+1
-            < e <b><m1/></b>
+            > e R
+            < e 404 <b type='terminate' condition='item-not-found'/>
         "#]],
     );
 }
@@ -450,4 +450,51 @@ fn case_83() {
         < e <b><m4/></b>
     "#]],
     );
+}
+
+/// A pause of nothing: everything is answered, and no more.
+#[test]
+fn case_53_zero() {
+    live(expect![[r#"
+        > b R+1 | <message/>
+        ^ <message/>
+        > c R+2 pause='0'
+        < b <b/>
+        < c <b/>
+        + 5s
+        # [<stream:features/>]
+        # gone  @5000ms
+    "#]]);
+}
+
+/// The stream fails before the creation is answered.
+#[test]
+fn case_62_at_creation() {
+    play(
+        settings(),
+        expect![[r#"
+            > a R to='example.com' ver='1.6'
+            ^ open to=Some("example.com") from=None lang=None version=1.0
+            x <stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>
+            < a <b type='terminate' condition='remote-stream-error' +stream><stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></b>
+            # []
+            # gone
+        "#]],
+    );
+}
+
+/// The last word for a request that is broken itself.
+#[test]
+fn case_63_broken() {
+    live(expect![[r#"
+        x system-shutdown
+        # [<stream:features/>]
+        ~ b R+1
+        < b <b type='terminate' condition='policy-violation'/>
+        > c R+1
+        < c <b type='terminate' condition='system-shutdown'/>
+        # gone
+        ~ d R+1
+        < d <b type='terminate' condition='policy-violation'/>
+    "#]]);
 }

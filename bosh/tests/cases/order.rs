@@ -381,3 +381,43 @@ fn orphan_in_the_way() {
         < d <b/>
     "#]]);
 }
+
+/// A request that came early and lost its connection goes up all the same when the gap closes.
+#[test]
+fn early_and_lost() {
+    live(expect![[r#"
+        > c R+2 | <message>b</message>
+        ! c
+        > b R+1 | <message>a</message>
+        ^ <message>a</message>
+        ^ <message>b</message>
+        < b <b/>
+        v <message xmlns='jabber:client'/>
+        > d R+2 | <message>b</message>
+        < d <b><message xmlns='jabber:client'/></b>
+    "#]]);
+}
+
+/// A listener that holds two.
+#[test]
+fn hold_of_two() {
+    live_with(
+        Settings { hold_max: 2, ..settings() },
+        "wait='10' hold='2' ver='1.6'",
+        expect![[r#"
+            > b R+1
+            + 3s
+            > c R+2
+            + 3s
+            > d R+3
+            < b <b/>
+            v <m1/>
+            < c <b><m1/></b>
+            v <m2/>
+            < d <b><m2/></b>
+            + 10s
+            # [<stream:features/><m1/><m2/>]
+            # gone  @5000ms
+        "#]],
+    );
+}
