@@ -44,17 +44,17 @@ pub enum Piece<'a> {
 #[derive(Debug)]
 pub struct Reader {
     framer: Framer,
-    kept: Vec<u8>, // an incomplete piece; or, until the next push, the piece that was lent out
+    kept: Vec<u8>, // an incomplete piece; or, until the next push, one that is lent out
     scope: Scope,  // inside the peer's header
     stage: Stage,
+    lent_out: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Header,
     Stream,
-    LentOut, // in the stream, and `kept` is a piece the caller has seen
-    Closed,  // nothing more is read
+    Over, // closed, or an error: nothing more is read
 }
 
 impl Default for Reader {
@@ -66,7 +66,7 @@ impl Default for Reader {
 impl Reader {
     /// Waits for a header.
     pub fn new() -> Reader {
-        Reader { framer: Framer::stream(), kept: Vec::new(), scope: Scope::NONE, stage: Stage::Header }
+        Reader { framer: Framer::stream(), kept: Vec::new(), scope: Scope::NONE, stage: Stage::Header, lent_out: false }
     }
 
     /// Forgets everything and waits for a new header: after a successful login, and after STARTTLS.
@@ -86,55 +86,49 @@ impl Reader {
     /// left, for that frees the buffer. `None`: all bytes are taken, come back with new ones.
     /// After an error, and after the close, nothing more is read.
     pub fn push<'a>(&'a mut self, new: &'a [u8], limits: &Limits) -> Result<Option<(Piece<'a>, usize)>, StreamError> {
-        if self.stage == Stage::LentOut {
+        if self.lent_out || self.stage == Stage::Over {
             self.kept = Vec::new();
-            self.stage = Stage::Stream;
+            self.lent_out = false;
         }
-        let found = match self.find(new, limits) {
-            Ok(found) => found,
-            Err(e) => return Err(self.fail(e)),
+        let stage = std::mem::replace(&mut self.stage, Stage::Over); // whatever fails from here on ends it
+        let Some((kind, from, used)) = self.find(stage, new, limits)? else {
+            self.stage = stage;
+            return Ok(None);
         };
-        let Some((kind, from, used)) = found else { return Ok(None) };
-        let opening = kind == PieceKind::Open;
-        if !opening && kind != PieceKind::Element {
-            self.finish();
-            return Ok(Some((Piece::Close, used)));
-        }
         let whole = if self.kept.is_empty() { &new[from..used] } else { &self.kept[..] };
-        let checked = std::str::from_utf8(whole).map_err(|_| XmlError::BadUtf8).and_then(|text| {
-            if opening { check_start_tag(text, &Scope::NONE, limits) } else { check(text, &self.scope, limits) }
-                .map(|()| text)
-        });
-        if let Err(e) = checked {
-            return Err(self.fail(e.into()));
-        }
-        if opening {
-            let open = match header(checked.unwrap_or_default()) {
-                Ok((open, scope)) => {
-                    self.scope = scope;
-                    open
-                }
-                Err(e) => return Err(self.fail(e)),
-            };
-            self.kept = Vec::new();
-            self.stage = Stage::Stream;
-            return Ok(Some((Piece::Open(open), used)));
-        }
-        if !self.kept.is_empty() {
-            self.stage = Stage::LentOut;
-        }
-        // Checked a few lines above; only the borrow had to be given back in between.
-        let whole = if self.kept.is_empty() { &new[from..used] } else { &self.kept[..] };
-        let text = std::str::from_utf8(whole).unwrap_or_default();
-        Ok(Some((Piece::Element(text, &self.scope), used)))
+        let piece = match kind {
+            PieceKind::Open => {
+                let (open, scope) = header(text(whole)?, limits)?;
+                self.scope = scope;
+                Piece::Open(open)
+            }
+            PieceKind::Element => {
+                let xml = text(whole)?;
+                check(xml, &self.scope, limits)?;
+                Piece::Element(xml, &self.scope)
+            }
+            // The rest of the kinds does not leave `find`.
+            PieceKind::Close | PieceKind::Space | PieceKind::Declaration => {
+                close(text(whole)?, &self.scope)?;
+                return Ok(Some((Piece::Close, used)));
+            }
+        };
+        self.stage = Stage::Stream;
+        self.lent_out = true;
+        Ok(Some((piece, used)))
     }
 
     /// The next piece that says something: its kind, where its part of `new` begins and where it ends.
     /// When the piece began earlier, all of it is in `kept`.
-    fn find(&mut self, new: &[u8], limits: &Limits) -> Result<Option<(PieceKind, usize, usize)>, StreamError> {
-        let mut at = 0;
-        while at < new.len() && self.stage != Stage::Closed {
-            if self.stage == Stage::Header && self.framer.pending() == 0 && new[at].is_ascii_whitespace() {
+    fn find(
+        &mut self,
+        stage: Stage,
+        new: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<(PieceKind, usize, usize)>, XmlError> {
+        let mut at = if stage == Stage::Over { new.len() } else { 0 };
+        while at < new.len() {
+            if stage == Stage::Header && self.framer.pending() == 0 && new[at].is_ascii_whitespace() {
                 // Left over from before a restart; XML would not have it before its declaration.
                 at += 1;
                 continue;
@@ -143,22 +137,19 @@ impl Reader {
                 self.keep(&new[at..], limits);
                 return Ok(None);
             };
-            let end = at + piece.end;
-            if piece.kind == PieceKind::Space {
-                self.kept = Vec::new(); // a byte order mark may have come in parts
-                at = end;
-                continue;
-            }
+            let from = at;
+            at += piece.end;
             if !self.kept.is_empty() {
-                self.kept.extend_from_slice(&new[at..end]);
+                self.kept.extend_from_slice(&new[from..at]);
             }
-            if piece.kind != PieceKind::Declaration {
-                return Ok(Some((piece.kind, at, end)));
+            match piece.kind {
+                PieceKind::Space => {}
+                PieceKind::Declaration => {
+                    check_declaration(text(if self.kept.is_empty() { &new[from..at] } else { &self.kept })?)?;
+                }
+                kind => return Ok(Some((kind, from, at))),
             }
-            let whole = if self.kept.is_empty() { &new[at..end] } else { &self.kept[..] };
-            check_declaration(std::str::from_utf8(whole).map_err(|_| XmlError::BadUtf8)?)?;
             self.kept = Vec::new();
-            at = end;
         }
         Ok(None)
     }
@@ -173,20 +164,15 @@ impl Reader {
         }
         self.kept.extend_from_slice(part);
     }
-
-    fn fail(&mut self, e: StreamError) -> StreamError {
-        self.finish();
-        e
-    }
-
-    fn finish(&mut self) {
-        self.kept = Vec::new();
-        self.stage = Stage::Closed;
-    }
 }
 
-/// Reads a header that was checked (RFC 6120 sections 4.7 and 4.8).
-fn header(tag: &str) -> Result<(Open, Scope), StreamError> {
+fn text(bytes: &[u8]) -> Result<&str, XmlError> {
+    std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)
+}
+
+/// Reads a header (RFC 6120 sections 4.7 and 4.8).
+fn header(tag: &str, limits: &Limits) -> Result<(Open, Scope), StreamError> {
+    check_start_tag(tag, &Scope::NONE, limits)?;
     let element = Element::parse_start_tag(tag, &Scope::NONE)?;
     if element.ns() != ns::STREAM {
         return Err(Condition::InvalidNamespace.into());
@@ -196,6 +182,17 @@ fn header(tag: &str) -> Result<(Open, Scope), StreamError> {
     }
     let scope = element.scope();
     Ok((Open::read(&element, scope.default_ns()), scope))
+}
+
+/// The end tag must be that of the header, the only element that is open there.
+fn close(tag: &str, scope: &Scope) -> Result<(), XmlError> {
+    let name = tag.trim_start_matches("</").trim_end_matches('>').trim_ascii_end();
+    let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+    if local == "stream" && scope.lookup(prefix) == Some(ns::STREAM) {
+        Ok(())
+    } else {
+        Err(XmlError::NotWellFormed("an end tag that does not match"))
+    }
 }
 
 /// Writes our header, with the XML declaration before it.

@@ -1,0 +1,11 @@
+//! Framings, SASL and the client's stream, driven from outside as a server's drivers do.
+
+mod bound;
+mod chaos;
+mod client;
+mod framing;
+mod headers;
+mod login;
+mod sasl;
+mod script;
+mod transports;

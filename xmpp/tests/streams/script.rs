@@ -1,0 +1,235 @@
+//! The verb of the stream tests: `check(script, expect![transcript])`.
+//!
+//! The first line says the transport and may change settings; each further line is one input:
+//!
+//! | line | input |
+//! |---|---|
+//! | `open to='localhost' version='1.0'` | the client's header |
+//! | `<..>` | an element, as the transport frames it |
+//! | `first X`, `last X` | `<auth/>` of the mechanism given with `mechanism M` before, `<response/>` with the text X |
+//! | `login M USER PASSWORD` | a whole SCRAM or PLAIN login; `pencil` is everybody's password, `nobody` has no account |
+//! | `close`, `secured`, `exporter`, `store-failed`, `tick SECS` | what they say (`exporter` is `secured` with one) |
+//! | `bound JID`, `refused CONDITION`, `fail CONDITION` | answers to Bind, and [`Input::Fail`] |
+//!
+//! The transcript has the outputs, base64 read where it is text.
+
+use crate::client::{Client, decode, encode};
+use expect_test::Expect;
+use herald_xmpp::sasl::{Credentials, Mechanism};
+use herald_xmpp::stanza::{Condition as StanzaCondition, StanzaError};
+use herald_xmpp::stream::c2s::{Channel, Input, Output, Settings, StartTls, Stream, Transport, TransportKind};
+use herald_xmpp::stream::{Condition, Open, StreamError};
+use herald_xmpp::xml::{Scope, check as check_xml};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub const EXPORTER: [u8; 32] = [7; 32];
+
+pub fn check(script: &str, transcript: Expect) {
+    let mut lines = script.lines().map(str::trim).filter(|l| !l.is_empty());
+    let mut run = Run::new(lines.next().expect("a first line"));
+    lines.for_each(|line| run.line(line));
+    transcript.assert_eq(&run.transcript);
+}
+
+/// A stream and what was seen of it.
+pub struct Run {
+    pub stream: Stream,
+    pub now: Instant,
+    pub transcript: String,
+    scope: Scope,
+    last_element: String,
+}
+
+pub fn settings() -> Settings {
+    let mut settings = Settings::new("localhost".parse().unwrap(), [3; 32]);
+    settings.scram_iterations = 16;
+    settings
+}
+
+pub fn account() -> Credentials {
+    Credentials::derive("pencil", *b"0123456789abcdef", 16).unwrap()
+}
+
+/// Tests take their time from here; nothing waits for it.
+#[allow(clippy::disallowed_methods)] // the one place that reads a clock: an Instant cannot be made otherwise
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+impl Run {
+    pub fn new(first_line: &str) -> Run {
+        let mut settings = settings();
+        let mut transport = Transport { kind: TransportKind::Tcp, secure: false, plain_allowed: false };
+        for word in first_line.split_whitespace() {
+            match word {
+                "tcp" => {}
+                "bosh" => transport.kind = TransportKind::Bosh,
+                "ws" => transport.kind = TransportKind::WebSocket,
+                "tls" => transport.secure = true,
+                "loopback" => transport.plain_allowed = true,
+                "starttls-offered" => settings.starttls = StartTls::Offered,
+                "starttls-off" => settings.starttls = StartTls::Off,
+                "no-extras" => (settings.roster_versions, settings.preapproval) = (false, false),
+                "sm" => settings.features_bound = "<sm xmlns='urn:xmpp:sm:3'/>".into(),
+                "sha256-only" => settings.mechanisms = vec![Mechanism::ScramSha256],
+                other => panic!("unknown word {other}"),
+            }
+        }
+        let scope = match transport.kind {
+            TransportKind::Tcp => Scope::CLIENT,
+            TransportKind::WebSocket => Scope::NONE,
+            TransportKind::Bosh => Scope::HTTPBIND,
+        };
+        let now = now();
+        let stream = Stream::new(now, Arc::new(settings), transport, [5; 32]);
+        Run { stream, now, transcript: String::new(), scope, last_element: String::new() }
+    }
+
+    pub fn line(&mut self, line: &str) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match verb {
+            "open" => self.give(Input::Open(open(rest))),
+            "close" => self.give(Input::Close),
+            "secured" => self.give(Input::Secured(Channel::default())),
+            "exporter" => self.give(Input::Secured(Channel { exporter: Some(EXPORTER) })),
+            "account" => self.give(Input::Credentials(Some(account()))),
+            "no-account" => self.give(Input::Credentials(None)),
+            "right" => self.give(Input::Checked(true)),
+            "wrong" => self.give(Input::Checked(false)),
+            "store-failed" => self.give(Input::StoreFailed),
+            "bound" => self.give(Input::Bound(Ok(rest.parse().unwrap()))),
+            "refused" => {
+                let condition = StanzaCondition::of_name(rest).expect("a condition");
+                self.give(Input::Bound(Err(StanzaError::new(condition))));
+            }
+            "fail" => {
+                let condition = *Condition::ALL.iter().find(|c| c.name() == rest).expect("a condition");
+                self.give(Input::Fail(StreamError::new(condition)));
+            }
+            "tick" => {
+                self.now += Duration::from_secs(rest.parse().unwrap());
+                self.give(Input::Tick);
+            }
+            "auth" => {
+                let (mechanism, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                let text = encode(text.replace("\\0", "\0"));
+                self.element(&format!(
+                    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>"
+                ));
+            }
+            "response" => {
+                self.element(&format!(
+                    "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>",
+                    encode(rest)
+                ));
+            }
+            "login" => self.login(rest),
+            _ if line.starts_with('<') => self.element(line),
+            _ => panic!("unknown line {line}"),
+        }
+    }
+
+    pub fn element(&mut self, xml: &str) {
+        let scope = self.scope.clone();
+        check_xml(xml, &scope, self.stream.limits()).unwrap_or_else(|e| panic!("{e}: {xml}"));
+        self.give(Input::Element(xml, &scope));
+    }
+
+    /// One input; all its outputs go to the transcript.
+    pub fn give(&mut self, input: Input<'_>) {
+        self.stream.handle(self.now, input);
+        while let Some(output) = self.stream.poll() {
+            let line = match output {
+                Output::Open(open) => format!("open {}", attributes(&open)),
+                Output::Element(xml) => {
+                    check_xml(&xml, &Scope::NONE, &Default::default()).unwrap_or_else(|e| panic!("{e}: {xml}"));
+                    self.last_element = xml;
+                    readable(&self.last_element)
+                }
+                Output::Error(e) => format!("error {e}"),
+                Output::Stanza(stanza) => String::from_utf8(stanza.to_bytes(false).to_vec()).unwrap(),
+                Output::Bind(user, resource) => {
+                    format!("bind {user} {}", resource.as_ref().map_or("(any)", |r| r.as_str()))
+                }
+                Output::Lookup(user, mechanism) => format!("lookup {user} {mechanism}"),
+                Output::CheckPlain(user, password) => format!("check {user} {}", password.as_str()),
+                Output::Close => "close".into(),
+                Output::StartTls => "start tls".into(),
+                Output::Restart => "restart".into(),
+                Output::Ended => "ended".into(),
+            };
+            self.transcript.push_str(&line);
+            self.transcript.push('\n');
+        }
+    }
+
+    /// A login in one line of the transcript, and what the server says at the end.
+    fn login(&mut self, words: &str) {
+        let mut words = words.split(' ');
+        let mut word = || words.next().expect("mechanism, user, password");
+        let (mechanism, user, password) = (Mechanism::of_name(word()).expect("a mechanism"), word(), word());
+        let (known, right) = (user != "nobody", password == "pencil");
+        let Some(hash) = mechanism.hash() else {
+            self.line(&format!("auth PLAIN \\0{user}\\0{password}"));
+            return self.give(Input::Checked(known && right));
+        };
+        let (header, channel) = if mechanism.plus() { ("p=tls-exporter,,", &EXPORTER[..]) } else { ("n,,", &b""[..]) };
+        let mut client = Client::new(hash, user, password, "cnonce", header, channel);
+        self.line(&format!("auth {mechanism} {}", client.first()));
+        self.give(Input::Credentials(known.then(account)));
+        let challenge = inner_text(&self.last_element);
+        let last = client.last(std::str::from_utf8(&decode(challenge)).unwrap());
+        self.line(&format!("response {last}"));
+        if self.last_element.starts_with("<success") {
+            let signature = decode(inner_text(&self.last_element));
+            assert!(client.trusts(std::str::from_utf8(&signature).unwrap()), "the server's signature");
+        }
+    }
+}
+
+fn inner_text(xml: &str) -> &str {
+    let from = xml.find('>').map_or(0, |at| at + 1);
+    &xml[from..xml.rfind("</").unwrap_or(xml.len()).max(from)]
+}
+
+/// Base64 in SASL elements is read.
+fn readable(xml: &str) -> String {
+    let sasl = xml.starts_with("<challenge") || xml.starts_with("<success");
+    let inner = inner_text(xml);
+    if sasl && !inner.is_empty() {
+        return xml.replace(inner, &format!("[{}]", String::from_utf8(decode(inner)).unwrap()));
+    }
+    xml.to_owned()
+}
+
+pub fn open(attributes: &str) -> Open {
+    let mut open = Open { xmlns: "jabber:client".into(), ..Open::default() };
+    for attribute in attributes.split_whitespace() {
+        let (name, value) = attribute.split_once('=').expect("name='value'");
+        let value = value.trim_matches('\'').into();
+        match name {
+            "to" => open.to = Some(value),
+            "from" => open.from = Some(value),
+            "xml:lang" => open.lang = Some(value),
+            "xmlns" => open.xmlns = value,
+            "version" => {
+                let (major, minor) = value.split_once('.').expect("major.minor");
+                open.version = Some((major.parse().unwrap(), minor.parse().unwrap()));
+            }
+            other => panic!("unknown attribute {other}"),
+        }
+    }
+    open
+}
+
+fn attributes(open: &Open) -> String {
+    let mut out = String::new();
+    for (name, value) in [("from", &open.from), ("to", &open.to), ("id", &open.id), ("lang", &open.lang)] {
+        if let Some(value) = value {
+            out.push_str(&format!("{name}={value} "));
+        }
+    }
+    let (major, minor) = open.version.unwrap_or_default();
+    out + &format!("version={major}.{minor}")
+}
