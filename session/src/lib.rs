@@ -13,6 +13,7 @@
 //! A user's actor wraps one [`user::User`]: mail goes in, what it asks is done in order, and while it
 //! waits for the store its mailbox waits too. No user ever waits for another user.
 
+mod actor;
 pub mod clock;
 pub mod delivery;
 pub mod hooks;
@@ -22,10 +23,12 @@ pub mod sessions;
 pub mod settings;
 pub mod subscription;
 pub mod user;
+mod world;
 
-pub use clock::{Clock, Now};
+pub use actor::MAILBOX_BYTES_MAX;
+pub use clock::{Clock, Now, SystemClock};
 pub use hooks::{Module, Modules, Turn};
-pub use link::{Binding, Close, Delivery, Link, LinkInfo, Parcel, Receipt, Transport};
+pub use link::{Binding, Close, Copies, Delivery, Link, LinkInfo, Parcel, Receipt, Transport};
 pub use push::{Keep, PresenceInfo, Push, ResourceInfo, SendtoResult, SendtoState, SessionInfo, Stats, Uid};
 pub use sessions::{Gone, Seat, Sessions};
 pub use settings::Settings;

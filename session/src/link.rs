@@ -4,6 +4,7 @@ use compact_str::CompactString;
 use herald_xmpp::{Jid, Stanza};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A bound connection, as its user sees it. Calls come from the user's actor and must not wait.
 ///
@@ -31,6 +32,32 @@ pub struct Delivery {
     /// When there is one, the user wants to hear [`Seat::acked`](crate::Seat::acked) once the stanza
     /// is written (TCP, WebSocket) or acknowledged (BOSH).
     pub receipt: Option<Receipt>,
+    /// When other resources got it too. To be left as it is.
+    pub copies: Option<Copies>,
+}
+
+impl Delivery {
+    /// A stanza for the address it names itself, with no receipt.
+    pub fn new(stanza: impl Into<Arc<Stanza>>) -> Delivery {
+        Delivery { stanza: stanza.into(), to: None, receipt: None, copies: None }
+    }
+}
+
+/// Counts the copies of a message that went to several resources and came back from none of them yet:
+/// only when all come back it is sent again, so nobody gets it twice.
+#[derive(Clone, Debug)]
+pub struct Copies(Arc<AtomicU32>);
+
+impl Copies {
+    /// For so many resources; one needs no count.
+    pub(crate) fn of(resources: usize) -> Option<Copies> {
+        let count = u32::try_from(resources).unwrap_or(u32::MAX);
+        (count > 1).then(|| Copies(Arc::new(AtomicU32::new(count))))
+    }
+    /// One came back. Was it the last?
+    pub(crate) fn give_back(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
 }
 
 /// The number of a kept message, from its user's own counter: it stays in the store until the

@@ -32,11 +32,6 @@ pub struct Settings {
     pub leaving_secs: u32,
     /// A user without a resource and without mail leaves memory after so many seconds.
     pub idle_secs: u32,
-    /// How much may wait in one user's mailbox, in bytes. When it is full, a connection waits, and
-    /// other users' messages are sent back with `resource-constraint`.
-    pub mailbox_bytes_max: usize,
-    /// How many pieces of mail may wait in one user's mailbox. What happens then is the same.
-    pub mailbox_max: usize,
 }
 
 impl Settings {
@@ -54,8 +49,6 @@ impl Settings {
             held_max: 256,
             leaving_secs: 5,
             idle_secs: 30,
-            mailbox_bytes_max: 1 << 20,
-            mailbox_max: 1_024,
         }
     }
 }

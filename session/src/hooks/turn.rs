@@ -79,7 +79,7 @@ impl Turn<'_> {
     /// Asks to hand a stanza to one resource of this user. Nothing happens when it is gone.
     pub fn deliver(&mut self, to: Binding, stanza: Arc<Stanza>, receipt: Option<Receipt>) {
         let jid = self.user.full_jid_of(to);
-        self.user.ask_deliver(to, crate::Delivery { stanza, to: jid.map(Into::into), receipt });
+        self.user.ask_deliver(to, crate::Delivery { to: jid.map(Into::into), receipt, ..crate::Delivery::new(stanza) });
     }
     /// Asks to send a stanza to whoever it is for: this user, another, or nobody we know. It passes
     /// no `sent` hook.

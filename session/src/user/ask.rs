@@ -26,13 +26,13 @@ pub enum Input {
     /// A connection ended, and gives back what it had not delivered, oldest first.
     Unbind(Binding, Vec<Delivery>),
     /// A link did not take what [`Ask::Deliver`] handed it.
-    Refused(Binding, Delivery),
+    Refused(Binding, Box<Delivery>),
     /// The answer to [`Ask::Store`].
     Stored(Result<Answer, StoreError>),
     /// The answer to [`Ask::Mark`]: these ids are marked, or (`false`) may not be.
     Marked(Vec<u64>, bool),
     /// End the connections, of one resource or of all; how many were there.
-    Close(Option<Resource>, Close, oneshot::Sender<u32>),
+    Close(Box<(Option<Resource>, Close, oneshot::Sender<u32>)>),
     /// The account is gone: forget it all, end all connections.
     Deleted(oneshot::Sender<()>),
     /// Is the user there?

@@ -1,17 +1,52 @@
 //! A user, as a machine without I/O.
+//!
+//! [`User::handle`] takes one thing that happened, [`User::poll`] says what is asked, in order, and
+//! [`User::deadline`] when to come back. A question to the store pauses the whole machine: `poll` says
+//! `None` until [`Input::Stored`], and nothing but that may be handled meanwhile.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`ask`] | what goes in and comes out |
+//! | `bound` | the resources: bind, conflict, unbind |
+//! | `roster` | RFC 6121 section 2 |
+//! | `subscribe` | section 3, by the tables of [`crate::subscription`] |
+//! | `presence` | section 4 |
+//! | `message` | sections 5 and 8.5, by the table of [`crate::delivery`] |
+//! | `kept` | messages in the store: keeping them, and giving them out |
+//! | `leaving` | connections that were told to end, and what they give back |
+//! | `iq` | iq to the account and to the server |
+//!
+//! It knows no XEP: those hang on [`crate::hooks`].
 
-mod ask;
+pub mod ask;
+mod bound;
+mod iq;
+mod kept;
+mod leaving;
+mod message;
+mod presence;
+mod roster;
+mod slots;
+mod subscribe;
 
 pub use ask::{Answer, Ask, Bind, Input, Outcome, Pushed, Query};
 
 use crate::clock::Now;
-use crate::hooks::{Modules, Reply, Resource as View};
-use crate::link::{Binding, Delivery, Parcel};
+use crate::hooks::{Flow, Modules, Reply, Turn};
+use crate::link::{Binding, Close, Delivery, Link, Parcel};
+use crate::push::SendtoState;
 use crate::settings::Settings;
-use herald_storage::{StoreError, Subscription};
-use herald_xmpp::{BareJid, FullJid, Jid};
+use bound::Bound;
+use herald_storage::StoreError;
+use herald_xmpp::stanza::Condition;
+use herald_xmpp::{BareJid, Jid, Kind, PresenceType, Stanza, StanzaError};
+use kept::Keeping;
+use leaving::Leaving;
+use roster::Contacts;
+use slots::Slots;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What all users share.
 pub struct Shared {
@@ -21,46 +56,394 @@ pub struct Shared {
     pub modules: Modules,
 }
 
-/// One user.
+/// One user. Small while nothing happens: what is rare is boxed.
 pub struct User {
     jid: BareJid,
     shared: Arc<Shared>,
+    resources: Vec<Bound>,
+    contacts: Option<Box<Contacts>>,
+    last_seen: Option<Box<Stanza>>, // the last unavailable presence with words in it (RFC 6121 section 4.3.2)
+    slots: Option<Box<Slots>>,
+    keeping: Option<Box<Keeping>>,
+    leaving: Option<Box<Leaving>>,
+    wakes: Option<Box<Vec<Wake>>>,
+    todo: VecDeque<Todo>,
+    waiting: Option<Then>,
+    quiet_since: Option<Instant>,
+    kept: u32, // messages in the store that no connection has acknowledged
+    standing: Standing,
+}
+
+/// Has the user an account?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is being asked.
+    Starting,
+    /// Yes.
+    Known,
+    /// No.
+    Unknown,
+    /// The store could not say.
+    Failed,
+}
+
+type Then = Box<dyn FnOnce(&mut User, Now, Result<Answer, StoreError>) + Send>;
+
+struct Wake {
+    at: Instant,
+    then: Box<dyn FnOnce(&mut User, Now) + Send>,
+}
+
+enum Todo {
+    Deliver(Binding, Delivery),
+    Close(Arc<dyn Link>, Close),
+    Route(Parcel),
+    Store(Query, Then),
+    Mark(Vec<u64>),
+    Stop,
 }
 
 impl User {
-    pub(crate) fn jid(&self) -> &BareJid {
+    /// A user of whom nothing is known but the address. The first input is [`Input::Start`].
+    pub fn new(jid: BareJid, shared: Arc<Shared>) -> User {
+        User {
+            jid,
+            shared,
+            resources: Vec::new(),
+            contacts: None,
+            last_seen: None,
+            slots: None,
+            keeping: None,
+            leaving: None,
+            wakes: None,
+            todo: VecDeque::new(),
+            waiting: None,
+            quiet_since: None,
+            kept: 0,
+            standing: Standing::Starting,
+        }
+    }
+
+    /// One thing happened.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Start => self.start(),
+            Input::Stored(answer) => {
+                if let Some(then) = self.waiting.take() {
+                    then(self, now, answer);
+                }
+            }
+            Input::Tick => self.tick(now),
+            input if self.standing == Standing::Known => self.mail(now, input),
+            input => self.turn_away(now, input),
+        }
+        let busy = !self.resources.is_empty()
+            || self.leaving.is_some()
+            || self.wakes.is_some()
+            || self.waiting.is_some()
+            || self.todo.iter().any(|t| matches!(t, Todo::Store(..)));
+        self.quiet_since = if busy { None } else { Some(self.quiet_since.unwrap_or(now.at)) };
+    }
+
+    /// What is asked next; `None` when there is nothing, or the store has not answered yet.
+    pub fn poll(&mut self) -> Option<Ask> {
+        if self.waiting.is_some() {
+            return None;
+        }
+        loop {
+            let Some(todo) = self.todo.pop_front() else {
+                self.todo = VecDeque::new(); // a quiet user owns no buffer
+                return None;
+            };
+            return Some(match todo {
+                Todo::Deliver(binding, delivery) => match self.place_of(binding) {
+                    Some(place) => Ask::Deliver(binding, self.resources[place].link.clone(), delivery),
+                    None => {
+                        self.give_back_later(delivery);
+                        continue;
+                    }
+                },
+                Todo::Close(link, why) => Ask::Close(link, why),
+                Todo::Route(parcel) => Ask::Route(parcel),
+                Todo::Store(query, then) => {
+                    self.waiting = Some(then);
+                    Ask::Store(query)
+                }
+                Todo::Mark(ids) => Ask::Mark(ids),
+                Todo::Stop => Ask::Stop,
+            });
+        }
+    }
+
+    /// When to say [`Input::Tick`].
+    pub fn deadline(&self) -> Option<Instant> {
+        let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
+        let idle = self.quiet_since.map(|since| since + Duration::from_secs(idle_secs.into()));
+        let leaving = self.leaving.as_ref().map(|l| l.until);
+        let wake = self.wakes.iter().flat_map(|w| w.iter()).map(|w| w.at).min();
+        [idle, leaving, wake].into_iter().flatten().min()
+    }
+
+    /// Whose actor this is.
+    pub fn jid(&self) -> &BareJid {
         &self.jid
     }
+
+    fn start(&mut self) {
+        self.ask_store(Query::Account, |user, _, answer| match answer {
+            Ok(Answer::Account(true)) => user.ask_store(Query::Roster, |user, _, answer| match answer {
+                Ok(Answer::Roster(roster)) => {
+                    user.contacts = Contacts::new(roster);
+                    user.ask_store(Query::PendingCount, |user, now, answer| match answer {
+                        Ok(Answer::Count(kept)) => user.started(now, kept),
+                        other => user.start_failed(other),
+                    });
+                }
+                other => user.start_failed(other),
+            }),
+            Ok(Answer::Account(false)) => user.standing = Standing::Unknown,
+            other => user.start_failed(other),
+        });
+    }
+
+    fn started(&mut self, now: Now, kept: u64) {
+        self.kept = u32::try_from(kept).unwrap_or(u32::MAX);
+        self.standing = Standing::Known;
+        let shared = self.shared.clone();
+        for hook in &shared.modules.started {
+            hook(&mut Turn { user: self, now });
+        }
+    }
+
+    fn start_failed(&mut self, why: Result<Answer, StoreError>) {
+        tracing::error!(user = %self.jid, ?why, "the store did not say who this is");
+        self.standing = Standing::Failed;
+    }
+
+    fn mail(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Bind(bind) => self.bind(now, *bind),
+            Input::Sent(binding, stanza) => self.sent(now, binding, stanza),
+            Input::Arrived(parcel) => self.arrived(now, parcel),
+            Input::Push(pushed) => self.push(now, *pushed),
+            Input::Acked(_, receipt) => self.acked(receipt),
+            Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered),
+            Input::Refused(binding, delivery) => self.refused(now, binding, *delivery),
+            Input::Marked(ids, done) => self.marked(&ids, done),
+            Input::Close(what) => {
+                let (resource, why, answer) = *what;
+                let _ = answer.send(self.close(now, resource, why)); // nobody may be asking any more
+            }
+            Input::Deleted(answer) => {
+                self.close(now, None, Close::Kicked("the account is gone".into()));
+                self.forget();
+                let _ = answer.send(());
+            }
+            Input::Presence(answer) => {
+                let _ = answer.send(self.presence_info());
+            }
+            Input::Sessions(answer) => {
+                let _ = answer.send(self.session_infos());
+            }
+            Input::Start | Input::Stored(_) | Input::Tick => unreachable!("handled before"),
+        }
+    }
+
+    /// There is no such user, or the store could not say: errors that do not tell which accounts there
+    /// are (RFC 6121 section 8.5.1).
+    fn turn_away(&mut self, now: Now, input: Input) {
+        let failed = self.standing == Standing::Failed;
+        match input {
+            Input::Bind(bind) => {
+                let condition = if failed { Condition::InternalServerError } else { Condition::NotAuthorized };
+                let _ = bind.answer.send(Err(StanzaError::new(condition)));
+            }
+            Input::Arrived(parcel) => {
+                let condition = if failed { Condition::ResourceConstraint } else { Condition::ServiceUnavailable };
+                self.turn_back(now, &parcel, condition);
+            }
+            Input::Push(pushed) => {
+                let state = if failed { SendtoState::Failed } else { SendtoState::NoSuchUser };
+                let _ = pushed.answer.send(Outcome { state, sessions: 0, id: None });
+            }
+            Input::Unbind(_, undelivered) => {
+                for delivery in undelivered {
+                    let to = delivery.to.or_else(|| delivery.stanza.to.clone());
+                    self.turn_back(now, &Parcel { stanza: delivery.stanza, to }, Condition::ServiceUnavailable);
+                }
+            }
+            Input::Close(what) => drop(what.2.send(0)),
+            Input::Deleted(answer) => drop(answer.send(())),
+            Input::Presence(answer) => drop(answer.send(self.presence_info())),
+            Input::Sessions(answer) => drop(answer.send(Vec::new())),
+            _ => {}
+        }
+    }
+
+    fn turn_back(&mut self, now: Now, parcel: &Parcel, condition: Condition) {
+        if !matches!(parcel.stanza.kind, Kind::Presence(_)) {
+            self.bounce(now, parcel, StanzaError::new(condition));
+        }
+    }
+
+    /// The account is gone: what was read of it is not true any more.
+    fn forget(&mut self) {
+        self.contacts = None;
+        self.last_seen = None;
+        self.slots = None;
+        self.keeping = None;
+        self.kept = 0;
+        self.standing = Standing::Unknown;
+    }
+
+    fn tick(&mut self, now: Now) {
+        if self.leaving.as_ref().is_some_and(|l| l.until <= now.at) {
+            tracing::warn!(user = %self.jid, "a connection that was told to end did not; its messages are lost if it had any");
+            self.release(now);
+        }
+        while let Some(wakes) = &mut self.wakes {
+            match wakes.iter().position(|w| w.at <= now.at) {
+                Some(due) => {
+                    let wake = wakes.swap_remove(due);
+                    (wake.then)(self, now);
+                }
+                None => break,
+            }
+        }
+        self.wakes.take_if(|w| w.is_empty());
+        let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
+        if self.quiet_since.is_some_and(|since| now.at >= since + Duration::from_secs(idle_secs.into())) {
+            self.todo.push_back(Todo::Stop);
+        }
+    }
+
+    /// Runs the `sent` or the `arrived` hooks. `false`: the stanza ends here.
+    fn pass(&mut self, now: Now, parcel: &mut Parcel, which: fn(&Modules) -> &[crate::hooks::Pass]) -> bool {
+        let shared = self.shared.clone();
+        for hook in which(&shared.modules) {
+            match hook(&mut Turn { user: self, now }, parcel) {
+                Flow::Pass => {}
+                Flow::Drop => return false,
+                Flow::Bounce(error) => {
+                    self.bounce(now, parcel, error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// A client of this user sent a stanza.
+    fn sent(&mut self, now: Now, binding: Binding, stanza: Arc<Stanza>) {
+        let Some(place) = self.place_of(binding) else {
+            return; // its connection was told to end
+        };
+        let mut parcel = Parcel::new(stanza);
+        match parcel.stanza.kind {
+            Kind::Presence(kind) => self.presence_sent(now, place, kind, parcel),
+            Kind::Iq(_) if self.is_for_account_or_server(parcel.to()) => self.iq_sent(now, &parcel),
+            Kind::Iq(_) | Kind::Message(_) => {
+                if parcel.to().is_none() {
+                    parcel.to = Some(self.jid.clone().into()); // RFC 6120 section 10.3.1
+                }
+                if self.pass(now, &mut parcel, |m| &m.sent) {
+                    self.route(now, parcel);
+                }
+            }
+        }
+    }
+
+    /// A stanza for this user came.
+    fn arrived(&mut self, now: Now, mut parcel: Parcel) {
+        if !self.pass(now, &mut parcel, |m| &m.arrived) {
+            return;
+        }
+        match parcel.stanza.kind {
+            Kind::Message(_) => self.place(now, parcel, None, false),
+            Kind::Presence(kind) => self.presence_arrived(now, kind, parcel),
+            Kind::Iq(_) => self.iq_arrived(now, parcel),
+        }
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.shared.settings
     }
+
     pub(crate) fn modules(&self) -> &Modules {
         &self.shared.modules
     }
-    pub(crate) fn resource_views(&self) -> impl Iterator<Item = View> + '_ {
-        std::iter::empty()
+
+    /// Is this address the user's own, with a resource or without?
+    fn is_own(&self, jid: &Jid) -> bool {
+        jid.bare_str() == self.jid.as_str()
     }
-    pub(crate) fn subscription_with(&self, _: &Jid) -> Subscription {
-        Subscription::None
+
+    /// Sends a stanza to whoever it is for.
+    pub(crate) fn route(&mut self, now: Now, parcel: Parcel) {
+        let Some(to) = parcel.to() else { return };
+        if self.is_own(to) {
+            self.arrived(now, parcel);
+        } else if to.domain() != self.settings().domain {
+            self.turn_back_from_nowhere(now, &parcel, Condition::RemoteServerNotFound);
+        } else if to.local().is_none() {
+            self.turn_back_from_nowhere(now, &parcel, Condition::ServiceUnavailable);
+        } else {
+            self.todo.push_back(Todo::Route(parcel));
+        }
     }
-    pub(crate) fn slot<T: Default + Send + 'static>(&mut self) -> &mut T {
-        Box::leak(Box::default())
+
+    /// What goes to another domain, or is a message for the server. Plain presence just ends there.
+    fn turn_back_from_nowhere(&mut self, now: Now, parcel: &Parcel, condition: Condition) {
+        use PresenceType::{Available, Probe, Unavailable};
+        if !matches!(parcel.stanza.kind, Kind::Presence(Available | Unavailable | Probe)) {
+            self.bounce(now, parcel, StanzaError::new(condition));
+        }
     }
-    pub(crate) fn peek<T: Send + 'static>(&self) -> Option<&T> {
-        None
+
+    /// Sends a stanza back to its sender as an error, when it may be answered with one.
+    fn bounce(&mut self, now: Now, parcel: &Parcel, error: StanzaError) {
+        if let Some(mut stanza) = parcel.stanza.error(error) {
+            stanza.from = parcel.to().cloned();
+            self.send_back(now, stanza);
+        }
     }
-    pub(crate) fn clear<T: Send + 'static>(&mut self) {}
-    pub(crate) fn full_jid_of(&self, _: Binding) -> Option<FullJid> {
-        None
+
+    /// Answers an iq.
+    pub(crate) fn reply(&mut self, now: Now, iq: &Parcel, reply: Reply) {
+        match reply {
+            Reply::Result(payload) => {
+                let mut stanza = iq.stanza.result(payload);
+                stanza.from = iq.to().cloned();
+                self.send_back(now, stanza);
+            }
+            Reply::Error(error) => self.bounce(now, iq, error),
+            Reply::Later => {}
+        }
     }
-    pub(crate) fn ask_deliver(&mut self, _: Binding, _: Delivery) {}
-    pub(crate) fn route(&mut self, _: Now, _: Parcel) {}
-    pub(crate) fn reply(&mut self, _: Now, _: &Parcel, _: Reply) {}
+
+    /// What the server says for itself passes no hook on its way to the user's own client.
+    fn send_back(&mut self, now: Now, stanza: Stanza) {
+        let Some(to) = &stanza.to else { return };
+        if !self.is_own(to) {
+            self.route(now, Parcel::new(stanza));
+        } else if let Some(place) = to.resource().and_then(|r| self.place_of_resource(r)) {
+            self.deliver_to(place, &Parcel::new(stanza));
+        }
+    }
+
+    pub(crate) fn ask_deliver(&mut self, to: Binding, delivery: Delivery) {
+        self.todo.push_back(Todo::Deliver(to, delivery));
+    }
+
     pub(crate) fn ask_store(
         &mut self,
-        _: Query,
-        _: impl FnOnce(&mut User, Now, Result<Answer, StoreError>) + Send + 'static,
+        query: Query,
+        then: impl FnOnce(&mut User, Now, Result<Answer, StoreError>) + Send + 'static,
     ) {
+        self.todo.push_back(Todo::Store(query, Box::new(then)));
     }
-    pub(crate) fn wake_at(&mut self, _: Instant, _: impl FnOnce(&mut User, Now) + Send + 'static) {}
+
+    pub(crate) fn wake_at(&mut self, at: Instant, then: impl FnOnce(&mut User, Now) + Send + 'static) {
+        self.wakes.get_or_insert_default().push(Wake { at, then: Box::new(then) });
+    }
 }

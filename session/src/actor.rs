@@ -1,0 +1,180 @@
+//! The actor around one [`User`]: it hands the user its mail and does what the user asks, in order.
+
+use crate::link::{Close, Parcel};
+use crate::user::{Answer, Ask, Input, Query, User};
+use crate::world::World;
+use herald_actor::{Actor, Ctx, Exit, Signal, TimerId, WaitError};
+use herald_storage::{Store, StoreError};
+use herald_xmpp::BareJid;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How much may wait in one user's mailbox, in bytes. When it is full a connection waits, and what other
+/// users send goes back to them with `resource-constraint`.
+pub const MAILBOX_BYTES_MAX: u32 = 1 << 20;
+
+/// What a stanza in a mailbox takes beside its text, in bytes; so many small ones are bounded too.
+const STANZA_BYTES_BESIDE: usize = 256;
+
+/// How long the store may take for one answer, in seconds. Then it counts as failed, whatever it does.
+const STORE_SECS_MAX: u64 = 30;
+
+/// One user, running.
+pub(crate) struct UserActor {
+    user: User,
+    world: Arc<World>,
+    timer: Option<(Instant, TimerId)>,
+    ended_well: bool,
+}
+
+impl UserActor {
+    pub(crate) fn new(jid: &BareJid, world: Arc<World>) -> UserActor {
+        let user = User::new(jid.clone(), world.shared.clone());
+        UserActor { user, world, timer: None, ended_well: false }
+    }
+
+    fn tell(&mut self, input: Input, ctx: &mut Ctx<UserActor>) {
+        let now = self.world.clock.now();
+        self.user.handle(now, input);
+        while let Some(ask) = self.user.poll() {
+            match ask {
+                Ask::Deliver(binding, link, delivery) => match link.deliver(delivery) {
+                    Ok(()) => self.world.counters.delivered.add(1),
+                    Err(back) => {
+                        self.world.counters.detached.add(1);
+                        self.user.handle(now, Input::Refused(binding, Box::new(back)));
+                    }
+                },
+                Ask::Close(link, why) => link.close(why),
+                Ask::Route(parcel) => {
+                    if let Some(bounce) = self.world.route(parcel) {
+                        self.user.handle(now, Input::Arrived(Parcel::new(bounce)));
+                    }
+                }
+                Ask::Store(query) => self.ask_store(query, ctx),
+                Ask::Mark(ids) => self.mark(ids, ctx),
+                Ask::Stop => drop(ctx.stop_when_idle()), // with mail waiting it goes on, and is asked again
+            }
+        }
+        self.set_timer(ctx);
+    }
+
+    /// The mailbox waits until the answer is there.
+    fn ask_store(&mut self, query: Query, ctx: &mut Ctx<UserActor>) {
+        let keeps = matches!(query, Query::Append(_));
+        let reply = ctx.wait(Duration::from_secs(STORE_SECS_MAX), move |me: &mut UserActor, answer, ctx| {
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(WaitError::TimedOut) => Err(StoreError::Failed("no answer in time".into())),
+                Err(_) => Err(StoreError::Closed),
+            };
+            if keeps && answer.is_ok() {
+                me.world.counters.stored.add(1);
+            }
+            me.tell(Input::Stored(answer), ctx);
+        });
+        perform(&*self.world.store, self.user.jid(), query, reply.into_then());
+    }
+
+    /// Not waited for: what is not marked is marked again before it matters.
+    fn mark(&mut self, ids: Vec<u64>, ctx: &mut Ctx<UserActor>) {
+        let me = ctx.addr().downgrade();
+        let marked = ids.clone();
+        let then = Box::new(move |done: Result<(), StoreError>| {
+            if let Some(me) = me.upgrade() {
+                drop(me.try_send(Input::Marked(marked, done.is_ok())));
+            }
+        });
+        self.world.store.delivered(self.user.jid(), ids, then);
+    }
+
+    fn set_timer(&mut self, ctx: &mut Ctx<UserActor>) {
+        let wanted = self.user.deadline();
+        if wanted == self.timer.map(|(at, _)| at) {
+            return;
+        }
+        if let Some((_, id)) = self.timer.take() {
+            ctx.cancel(id);
+        }
+        self.timer = wanted.map(|at| (at, ctx.wake_at(at, 0)));
+    }
+}
+
+impl Actor for UserActor {
+    type Msg = Input;
+    const MAILBOX_MAX: u32 = MAILBOX_BYTES_MAX;
+
+    /// Stanzas by their bytes. What the server says for itself always has room, but for the line.
+    fn weight(input: &Input) -> u32 {
+        let stanza = match input {
+            Input::Sent(_, stanza) => stanza,
+            Input::Arrived(parcel) => &parcel.stanza,
+            Input::Push(pushed) => &pushed.parcel.stanza,
+            _ => return 0,
+        };
+        u32::try_from(stanza.bytes_len() + STANZA_BYTES_BESIDE).unwrap_or(u32::MAX)
+    }
+
+    fn started(&mut self, ctx: &mut Ctx<UserActor>) {
+        self.tell(Input::Start, ctx);
+    }
+
+    fn handle(&mut self, input: Input, ctx: &mut Ctx<UserActor>) {
+        self.tell(input, ctx);
+    }
+
+    fn signal(&mut self, signal: Signal, ctx: &mut Ctx<UserActor>) {
+        if matches!(signal, Signal::Timer { .. }) {
+            self.timer = None;
+            self.tell(Input::Tick, ctx);
+        }
+    }
+
+    fn stopping(&mut self, _why: &Exit) {
+        self.ended_well = true;
+    }
+}
+
+/// However it ends: connections are told, and contacts hear that nobody is there.
+impl Drop for UserActor {
+    fn drop(&mut self) {
+        if !self.ended_well {
+            self.world.counters.panics.add(1);
+        }
+        // After a panic the state may be in disorder; a second one here would take the process with it.
+        let farewell = catch_unwind(AssertUnwindSafe(|| self.user.farewell()));
+        let Ok((links, parcels)) = farewell else { return };
+        for link in links {
+            link.close(Close::Internal);
+        }
+        for parcel in parcels {
+            drop(self.world.route(parcel));
+        }
+    }
+}
+
+type Then = Box<dyn FnOnce(Result<Answer, StoreError>) + Send>;
+
+/// Puts a user's question to the store.
+fn perform(store: &dyn Store, user: &BareJid, query: Query, then: Then) {
+    match query {
+        Query::Account => store.account(user, as_answer(then, |keys: Option<_>| Answer::Account(keys.is_some()))),
+        Query::Roster => store.roster(user, as_answer(then, Answer::Roster)),
+        Query::PutItem(item) => store.put_item(user, *item, as_answer(then, Answer::Version)),
+        Query::RemoveItem(contact) => store.remove_item(user, &contact, as_answer(then, Answer::Version)),
+        Query::RosterSince(version) => store.roster_since(user, version, as_answer(then, Answer::Changes)),
+        Query::Append(message) => store.append(user, message, as_answer(then, Answer::Appended)),
+        Query::Pending { after, limit } => store.pending(user, after, limit, as_answer(then, Answer::Pending)),
+        Query::Delivered(ids) => store.delivered(user, ids, as_answer(then, |()| Answer::Done)),
+        Query::PendingCount => store.pending_count(user, as_answer(then, Answer::Count)),
+        Query::Private { space, key } => store.private(user, &space, &key, as_answer(then, Answer::Private)),
+        Query::PutPrivate { space, key, value } => {
+            store.put_private(user, &space, &key, value, as_answer(then, |()| Answer::Done));
+        }
+    }
+}
+
+fn as_answer<T: 'static>(then: Then, as_answer: impl FnOnce(T) -> Answer + Send + 'static) -> herald_storage::Then<T> {
+    Box::new(move |outcome| then(outcome.map(as_answer)))
+}

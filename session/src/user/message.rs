@@ -1,0 +1,129 @@
+//! Messages: who gets one (RFC 6121 section 8.5), and what happens when nobody does.
+
+use super::{Outcome, Pushed, User};
+use crate::clock::Now;
+use crate::delivery::{Address, Choice, choose, non_negative};
+use crate::hooks::{Offline, Turn};
+use crate::link::{Copies, Delivery, Parcel};
+use crate::push::{Keep, SendtoState};
+use herald_xmpp::stanza::Condition;
+use herald_xmpp::xml::Scope;
+use herald_xmpp::{Jid, Kind, MessageType, Stanza, StanzaError};
+use tokio::sync::oneshot;
+
+/// Who waits to hear what became of a push.
+pub(super) struct Ticket {
+    pub keep: Keep,
+    pub answer: oneshot::Sender<Outcome>,
+}
+
+impl Ticket {
+    pub(super) fn say(self, state: SendtoState, sessions: usize, id: Option<u64>) {
+        let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
+        let _ = self.answer.send(Outcome { state, sessions, id }); // the backend may have gone
+    }
+}
+
+impl User {
+    /// A backend's message: it passes the same hooks as a user's.
+    pub(super) fn push(&mut self, now: Now, pushed: Pushed) {
+        let Pushed { mut parcel, keep, answer } = pushed;
+        let ticket = Ticket { keep, answer };
+        if !self.pass(now, &mut parcel, |m| &m.arrived) {
+            return ticket.say(SendtoState::Dropped, 0, None);
+        }
+        self.place(now, parcel, Some(ticket), false);
+    }
+
+    /// Gives a message to the resources that are to have it, keeps it, or sends it back.
+    ///
+    /// `returned`: a connection gave it back. Then the resource it was for is gone, and any other will do.
+    pub(super) fn place(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>, returned: bool) {
+        if self.leaving.is_some() {
+            return self.hold(now, parcel, ticket);
+        }
+        let candidates = self.candidates();
+        let mut address = self.address_of(parcel.to());
+        if returned && address == Address::Full(None) {
+            address = Address::Bare;
+        }
+        let choice = match &ticket {
+            Some(_) => match non_negative(&candidates) {
+                places if places.is_empty() => Choice::Offline,
+                places => Choice::Resources(places),
+            },
+            None => choose(parcel.stanza.kind, address, &candidates),
+        };
+        match choice {
+            // Behind what is kept already, or it would overtake.
+            Choice::Resources(_) if self.is_behind_kept(&parcel, address) => self.offline(now, parcel, ticket),
+            Choice::Resources(places) => {
+                let copies = Copies::of(places.len());
+                for &place in &places {
+                    let delivery = Delivery {
+                        to: parcel.to.clone(),
+                        copies: copies.clone(),
+                        ..Delivery::new(parcel.stanza.clone())
+                    };
+                    self.ask_deliver(self.resources[place].binding, delivery);
+                }
+                if let Some(ticket) = ticket {
+                    ticket.say(SendtoState::Delivered, places.len(), None);
+                }
+            }
+            Choice::Offline => self.offline(now, parcel, ticket),
+            Choice::Bounce | Choice::Server => {
+                self.bounce(now, &parcel, StanzaError::new(Condition::ServiceUnavailable));
+            }
+            Choice::Ignore => {}
+        }
+    }
+
+    /// No resource takes it now.
+    fn offline(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>) {
+        let verdict = match ticket.as_ref().map(|t| t.keep) {
+            Some(Keep::Never) => Offline::Drop,
+            Some(Keep::Until(at)) => Offline::Keep { expires_ms: Some(at) },
+            Some(Keep::Usual) | None => self.ask_offline(now, &parcel),
+        };
+        match (verdict, ticket) {
+            (Offline::Keep { expires_ms }, ticket) => self.keep(now, parcel, expires_ms, ticket),
+            (_, Some(ticket)) => ticket.say(SendtoState::Dropped, 0, None),
+            (Offline::Drop, None) => {}
+            (Offline::Bounce(error), None) => self.bounce(now, &parcel, error),
+            (Offline::Pass, None) => self.bounce(now, &parcel, StanzaError::new(Condition::ServiceUnavailable)),
+        }
+    }
+
+    fn ask_offline(&mut self, now: Now, parcel: &Parcel) -> Offline {
+        let shared = self.shared.clone();
+        let mut turn = Turn { user: self, now };
+        shared
+            .modules
+            .offline
+            .iter()
+            .map(|hook| hook(&mut turn, parcel))
+            .find(|verdict| *verdict != Offline::Pass)
+            .unwrap_or(Offline::Pass)
+    }
+
+    /// Messages to the account must not overtake what is being given out from the store.
+    fn is_behind_kept(&self, parcel: &Parcel, address: Address) -> bool {
+        let to_account = !matches!(address, Address::Full(Some(_)));
+        let keepable = matches!(parcel.stanza.kind, Kind::Message(MessageType::Chat | MessageType::Normal));
+        to_account && keepable && self.is_giving_out()
+    }
+}
+
+/// A stanza as it was written by [`Stanza::to_bytes`] with its namespace; `None` when it is none.
+pub(super) fn read_kept(bytes: &[u8]) -> Option<Stanza> {
+    Stanza::parse(std::str::from_utf8(bytes).ok()?, &Scope::NONE).ok()
+}
+
+/// The stanza of a parcel with the address it was for, as it is kept.
+pub(super) fn write_kept(parcel: &Parcel) -> bytes::Bytes {
+    let to: Option<&Jid> = parcel.to.as_ref();
+    let mut out = Vec::with_capacity(parcel.stanza.bytes_len() + 64);
+    parcel.stanza.write(to, true, &mut out);
+    out.into()
+}

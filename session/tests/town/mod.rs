@@ -1,0 +1,371 @@
+//! A town of user machines: no actor, no clock, no thread. Mail is carried by hand, in order.
+
+#![allow(dead_code)] // every test file uses its own part of the town
+
+use bytes::Bytes;
+use herald_session::clock::Now;
+use herald_session::hooks::{Module, Modules, Offline, Points};
+use herald_session::user::{Answer, Ask, Bind, Input, Outcome, Pushed, Query, Shared, User};
+use herald_session::{Binding, Close, Delivery, Keep, Link, LinkInfo, Parcel, Receipt, Settings, Transport};
+use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
+use herald_xmpp::xml::Scope;
+use herald_xmpp::{BareJid, Resource, Stanza, StanzaError};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+pub const DOMAIN: &str = "house.example";
+
+/// A connection that writes down what it is handed.
+#[derive(Default)]
+pub struct Wire {
+    pub got: Mutex<VecDeque<Delivery>>,
+    pub closed: Mutex<Vec<Close>>,
+    pub full: AtomicBool,
+}
+
+impl Link for Wire {
+    fn deliver(&self, delivery: Delivery) -> Result<(), Delivery> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(delivery);
+        }
+        self.got.lock().unwrap().push_back(delivery);
+        Ok(())
+    }
+    fn close(&self, why: Close) {
+        self.closed.lock().unwrap().push(why);
+    }
+    fn info(&self) -> LinkInfo {
+        LinkInfo { transport: Transport::Tcp, secure: false, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    }
+}
+
+/// A bound client.
+#[derive(Clone)]
+pub struct Client {
+    pub user: String,
+    pub jid: String,
+    pub binding: Binding,
+    pub wire: Arc<Wire>,
+}
+
+impl Client {
+    /// What it was handed since the last time, as XML.
+    pub fn got(&self) -> Vec<String> {
+        self.take().iter().map(xml_of).collect()
+    }
+    /// The same, as it was handed.
+    pub fn take(&self) -> Vec<Delivery> {
+        self.wire.got.lock().unwrap().drain(..).collect()
+    }
+    /// The bodies of the messages it was handed since the last time; everything else is passed over.
+    pub fn bodies(&self) -> Vec<String> {
+        self.take().iter().filter_map(|d| body_of(&d.stanza)).collect()
+    }
+    pub fn closed(&self) -> Vec<Close> {
+        self.wire.closed.lock().unwrap().drain(..).collect()
+    }
+}
+
+pub fn body_of(stanza: &Stanza) -> Option<String> {
+    stanza.child("body", "jabber:client").map(|b| b.text().into_owned())
+}
+
+pub fn xml_of(delivery: &Delivery) -> String {
+    let mut out = Vec::new();
+    delivery.stanza.write(delivery.to.as_ref(), false, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+pub fn stanza(xml: &str) -> Stanza {
+    Stanza::parse(xml, &Scope::CLIENT).expect("a test's stanza")
+}
+
+/// What the store of one user holds.
+#[derive(Default)]
+pub struct Shelf {
+    pub version: u64,
+    pub items: BTreeMap<String, RosterItem>,
+    pub changes: Vec<RosterChange>,
+    pub last_id: u64,
+    pub kept: Vec<(u64, NewMessage)>,
+    pub private: BTreeMap<(String, String), Bytes>,
+}
+
+/// Everybody, and the store.
+pub struct Town {
+    pub now: Now,
+    pub shared: Arc<Shared>,
+    pub users: BTreeMap<String, User>,
+    pub shelves: BTreeMap<String, Shelf>,
+    /// Questions the store answers with this error, the next one first.
+    pub failures: VecDeque<StoreError>,
+    /// Parcels that went to users who are not running.
+    pub stops: Vec<String>,
+    mail: VecDeque<(String, Input)>,
+    bindings: u64,
+}
+
+/// Keeps every message that nobody takes, and stamps it with the time.
+pub struct KeepAll;
+
+impl Module for KeepAll {
+    fn register(self, points: &mut Points) {
+        points.offline(|_, _| Offline::Keep { expires_ms: None });
+        points.stamp(|_, stanza, at_ms| {
+            let mut payload = stanza.payload.to_vec();
+            payload.extend_from_slice(format!("<kept xmlns='test' at='{at_ms}'/>").as_bytes());
+            stanza.payload = payload.into();
+        });
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // an origin for instants; all else is counted from it
+fn origin() -> Instant {
+    Instant::now()
+}
+
+impl Town {
+    pub fn new(users: &[&str]) -> Town {
+        Town::with(users, Settings::new(DOMAIN), Modules::builder().add(KeepAll).build())
+    }
+
+    pub fn with(users: &[&str], settings: Settings, modules: Modules) -> Town {
+        Town {
+            now: Now { at: origin(), unix_ms: 1_000_000 },
+            shared: Arc::new(Shared { settings, modules }),
+            users: BTreeMap::new(),
+            shelves: users.iter().map(|u| (u.to_string(), Shelf::default())).collect(),
+            failures: VecDeque::new(),
+            stops: Vec::new(),
+            mail: VecDeque::new(),
+            bindings: 0,
+        }
+    }
+
+    pub fn bind(&mut self, user: &str, resource: &str) -> Client {
+        self.try_bind(user, Some(resource)).expect("bound")
+    }
+
+    pub fn try_bind(&mut self, user: &str, resource: Option<&str>) -> Result<Client, StanzaError> {
+        self.bindings += 1;
+        let binding = Binding(self.bindings);
+        let wire = Arc::new(Wire::default());
+        let (answer, mut answered) = oneshot::channel();
+        let bind = Bind {
+            resource: resource.map(|r| Resource::new(r).unwrap()),
+            link: wire.clone(),
+            binding,
+            entropy: 0xfeed_0000 + self.bindings,
+            answer,
+        };
+        self.tell(user, Input::Bind(Box::new(bind)));
+        let jid = answered.try_recv().expect("answered")?;
+        Ok(Client { user: user.into(), jid: jid.to_string(), binding, wire })
+    }
+
+    /// Bound and available, with what it is handed at first thrown away.
+    pub fn login(&mut self, user: &str, resource: &str) -> Client {
+        let client = self.bind(user, resource);
+        self.send(&client, "<presence/>");
+        client.take();
+        client
+    }
+
+    /// A client sends a stanza.
+    pub fn send(&mut self, client: &Client, xml: &str) {
+        let stanza = stanza(xml).from(client.jid.parse::<herald_xmpp::Jid>().unwrap());
+        self.tell(&client.user, Input::Sent(client.binding, Arc::new(stanza)));
+    }
+
+    /// The same, and what the client itself is handed then.
+    pub fn ask(&mut self, client: &Client, xml: &str) -> Vec<String> {
+        self.send(client, xml);
+        client.got()
+    }
+
+    /// The connection is over; nothing is given back.
+    pub fn drop(&mut self, client: &Client) {
+        self.unbind(client, Vec::new());
+    }
+
+    pub fn unbind(&mut self, client: &Client, undelivered: Vec<Delivery>) {
+        self.tell(&client.user, Input::Unbind(client.binding, undelivered));
+    }
+
+    pub fn ack(&mut self, client: &Client, id: u64) {
+        self.tell(&client.user, Input::Acked(client.binding, Receipt(id)));
+    }
+
+    /// A backend's message.
+    pub fn push(&mut self, user: &str, xml: &str, keep: Keep) -> Option<Outcome> {
+        let (answer, mut answered) = oneshot::channel();
+        let to: BareJid = jid(user);
+        let parcel = Parcel { stanza: Arc::new(stanza(xml)), to: Some(to.into()) };
+        self.tell(user, Input::Push(Box::new(Pushed { parcel, keep, answer })));
+        answered.try_recv().ok()
+    }
+
+    /// Time passes, and all who have a deadline by then are woken.
+    pub fn pass(&mut self, time: Duration) {
+        self.now.at += time;
+        self.now.unix_ms += time.as_millis() as i64;
+        let due: Vec<String> = self
+            .users
+            .iter()
+            .filter(|(_, u)| u.deadline().is_some_and(|d| d <= self.now.at))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for user in due {
+            self.tell(&user, Input::Tick);
+        }
+    }
+
+    /// Mail for a user, and for all whom that concerns, until nobody has any.
+    pub fn tell(&mut self, user: &str, input: Input) {
+        self.mail.push_back((user.to_string(), input));
+        while let Some((user, input)) = self.mail.pop_front() {
+            let is_new = !self.users.contains_key(&user);
+            if is_new {
+                self.users.insert(user.clone(), User::new(jid(&user), self.shared.clone()));
+                self.step(&user, Input::Start);
+            }
+            self.step(&user, input);
+        }
+    }
+
+    fn step(&mut self, name: &str, input: Input) {
+        let now = self.now;
+        let Some(user) = self.users.get_mut(name) else { return };
+        user.handle(now, input);
+        while let Some(ask) = user.poll() {
+            match ask {
+                Ask::Deliver(binding, link, delivery) => {
+                    if let Err(back) = link.deliver(delivery) {
+                        user.handle(now, Input::Refused(binding, Box::new(back)));
+                    }
+                }
+                Ask::Close(link, why) => link.close(why),
+                Ask::Route(parcel) => {
+                    let to = parcel.to().and_then(|j| j.local()).expect("a local user").to_string();
+                    self.mail.push_back((to, Input::Arrived(parcel)));
+                }
+                Ask::Store(query) => {
+                    let answer = match self.failures.pop_front() {
+                        Some(error) => Err(error),
+                        None => answer(self.shelves.get_mut(name), query, now.unix_ms),
+                    };
+                    user.handle(now, Input::Stored(answer));
+                }
+                Ask::Mark(ids) => {
+                    let done = answer(self.shelves.get_mut(name), Query::Delivered(ids.clone()), now.unix_ms).is_ok();
+                    user.handle(now, Input::Marked(ids, done));
+                }
+                Ask::Stop => self.stops.push(name.to_string()),
+            }
+        }
+    }
+
+    /// How the user's contact stands in the store: subscription, ask, pending in, in the roster.
+    pub fn stands(&self, user: &str, contact: &str) -> String {
+        match self.shelves[user].items.get(jid(contact).as_str()) {
+            None => "-".into(),
+            Some(i) => format!(
+                "{}{}{}{}{}",
+                i.subscription.as_str(),
+                if i.ask { " ask" } else { "" },
+                if i.approved { " approved" } else { "" },
+                if i.pending_in.is_some() { " pending" } else { "" },
+                if i.in_roster { "" } else { " hidden" },
+            ),
+        }
+    }
+
+    /// Makes the two see each other.
+    pub fn befriend(&mut self, a: &Client, b: &Client) {
+        self.send(a, &format!("<presence type='subscribe' to='{}'/>", jid(&b.user)));
+        self.send(b, &format!("<presence type='subscribed' to='{}'/>", jid(&a.user)));
+        self.send(b, &format!("<presence type='subscribe' to='{}'/>", jid(&a.user)));
+        self.send(a, &format!("<presence type='subscribed' to='{}'/>", jid(&b.user)));
+        a.take();
+        b.take();
+    }
+}
+
+pub fn jid(user: &str) -> BareJid {
+    BareJid::new(Some(user), DOMAIN).unwrap()
+}
+
+/// The store, as its traits describe it.
+fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer, StoreError> {
+    let Some(shelf) = shelf else {
+        return match query {
+            Query::Account => Ok(Answer::Account(false)),
+            _ => Err(StoreError::NoAccount),
+        };
+    };
+    Ok(match query {
+        Query::Account => Answer::Account(true),
+        Query::Roster => {
+            Answer::Roster(Roster { version: shelf.version, items: shelf.items.values().cloned().collect() })
+        }
+        Query::PutItem(item) => {
+            shelf.version += 1;
+            shelf.changes.retain(|c| c.jid != item.jid);
+            if item.in_roster {
+                shelf.changes.push(RosterChange {
+                    version: shelf.version,
+                    jid: item.jid.clone(),
+                    item: Some((*item).clone()),
+                });
+            }
+            shelf.items.insert(item.jid.to_string(), *item);
+            Answer::Version(shelf.version)
+        }
+        Query::RemoveItem(jid) => {
+            if shelf.items.remove(jid.as_str()).is_some() {
+                shelf.version += 1;
+                shelf.changes.retain(|c| c.jid != jid);
+                shelf.changes.push(RosterChange { version: shelf.version, jid, item: None });
+            }
+            Answer::Version(shelf.version)
+        }
+        Query::RosterSince(0) => Answer::Changes(None),
+        Query::RosterSince(version) => {
+            Answer::Changes(Some(shelf.changes.iter().filter(|c| c.version > version).cloned().collect()))
+        }
+        Query::Append(message) => {
+            shelf.last_id += 1;
+            shelf.kept.push((shelf.last_id, message));
+            Answer::Appended(Appended { id: shelf.last_id })
+        }
+        Query::Pending { after, limit } => Answer::Pending(
+            shelf
+                .kept
+                .iter()
+                .filter(|(id, m)| *id > after && m.expires_ms.is_none_or(|e| e > now_ms))
+                .take(limit as usize)
+                .map(|(id, m)| Kept { id: *id, at_ms: m.at_ms, stanza: m.stanza.clone() })
+                .collect(),
+        ),
+        Query::Delivered(ids) => {
+            shelf.kept.retain(|(id, _)| !ids.contains(id));
+            Answer::Done
+        }
+        Query::PendingCount => Answer::Count(shelf.kept.len() as u64),
+        Query::Private { space, key } => {
+            Answer::Private(shelf.private.get(&(space.to_string(), key.to_string())).cloned())
+        }
+        Query::PutPrivate { space, key, value } => {
+            let key = (space.to_string(), key.to_string());
+            match value {
+                Some(value) => shelf.private.insert(key, value),
+                None => shelf.private.remove(&key),
+            };
+            Answer::Done
+        }
+    })
+}
