@@ -7,7 +7,7 @@
 mod prepare;
 
 use compact_str::CompactString;
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -192,7 +192,16 @@ impl FromStr for Jid {
             Some(i) => (Some(&bare[..i]), &bare[i + 1..]),
             None => (None, bare),
         };
-        Jid::new(local, domain, resource)
+        let local = local.map(prepare::local).transpose()?;
+        let domain = prepare::domain(domain)?;
+        let resource = resource.map(prepare::resource).transpose()?;
+        let as_written = |part: &Option<Cow<'_, str>>| !matches!(part, Some(Cow::Owned(_)));
+        // Nearly always it is as it should be, down to the missing dot at the end of the domain.
+        if as_written(&local) && as_written(&resource) && matches!(domain, Cow::Borrowed(_)) && !bare.ends_with('.') {
+            let at = local.map_or(0, |l| l.len());
+            return Ok(Jid { text: CompactString::new(s), at: at as u16, slash: bare.len() as u16 });
+        }
+        Ok(Jid::assemble(local.as_deref(), &domain, resource.as_deref()))
     }
 }
 

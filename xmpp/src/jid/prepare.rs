@@ -26,20 +26,23 @@ const A_LABEL: &str = "xn--";
 /// UsernameCaseMapped without the characters of RFC 7622 section 3.3.1.
 pub(super) fn local(s: &str) -> Result<Cow<'_, str>, JidError> {
     sized(s, LOCAL)?;
-    let out = if s.is_ascii() {
-        if !s.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(JidError::Forbidden(LOCAL));
-        }
-        lower(s)
-    } else {
-        stable(s, LOCAL, |s| UsernameCaseMapped::enforce(s).ok())?
-    };
+    if s.bytes().all(|b| b.is_ascii_graphic()) {
+        return if s.bytes().any(excluded) { Err(JidError::Forbidden(LOCAL)) } else { Ok(lower(s)) };
+    }
+    if s.is_ascii() {
+        return Err(JidError::Forbidden(LOCAL));
+    }
+    let out = stable(s, LOCAL, |s| UsernameCaseMapped::enforce(s).ok())?;
     // Also after the mapping: a full-width commercial at becomes an ordinary one.
-    if out.bytes().any(|b| matches!(b, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')) {
+    if out.bytes().any(excluded) {
         return Err(JidError::Forbidden(LOCAL));
     }
     sized(&out, LOCAL)?;
     Ok(out)
+}
+
+fn excluded(b: u8) -> bool {
+    matches!(b, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@')
 }
 
 /// OpaqueString. Row 18 of RFC 7622 section 3.5 calls a leading space wrong, but no rule says so and
@@ -68,17 +71,20 @@ pub(super) fn domain(s: &str) -> Result<Cow<'_, str>, JidError> {
     }
     let s = s.strip_suffix('.').unwrap_or(s);
     sized(s, DOMAIN)?;
-    let out = if s.is_ascii() && !has_a_label(s) { lower(s) } else { Cow::Owned(international(s)?) };
-    if !out.split('.').all(label_ok) {
-        return Err(JidError::Forbidden(DOMAIN));
-    }
-    // A name whose last label is all digits can only be an IPv4 address (WHATWG URL, RFC 3696 section 2).
-    let last = out.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|b| b.is_ascii_digit()) && out.parse::<Ipv4Addr>().is_err() {
-        return Err(JidError::Forbidden(DOMAIN));
-    }
+    let out = match host(s) {
+        Host::Plain => return Ok(lower(s)),
+        Host::Wrong => return Err(JidError::Forbidden(DOMAIN)),
+        Host::Numeric if s.parse::<Ipv4Addr>().is_ok() => return Ok(Cow::Borrowed(s)),
+        Host::Numeric => return Err(JidError::Forbidden(DOMAIN)),
+        Host::International => international(s)?,
+    };
     sized(&out, DOMAIN)?;
-    Ok(out)
+    // What was mapped may turn out to be plain ASCII; it is held to the same rules.
+    match host(&out) {
+        Host::Plain => Ok(Cow::Owned(out)),
+        Host::International if out.split('.').all(u_label_ok) => Ok(Cow::Owned(out)),
+        _ => Err(JidError::Forbidden(DOMAIN)),
+    }
 }
 
 fn sized(s: &str, part: &'static str) -> Result<(), JidError> {
@@ -93,8 +99,59 @@ fn lower(s: &str) -> Cow<'_, str> {
     if s.bytes().any(|b| b.is_ascii_uppercase()) { Cow::Owned(s.to_ascii_lowercase()) } else { Cow::Borrowed(s) }
 }
 
-fn has_a_label(s: &str) -> bool {
-    s.split('.').any(|label| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(A_LABEL)))
+/// What a host name looks like.
+enum Host {
+    Plain,         // letters, digits and hyphens
+    Numeric,       // the same, but its last label is all digits: only an IPv4 address is (RFC 3696 section 2)
+    International, // something outside ASCII, or written as `xn--`
+    Wrong,
+}
+
+/// Looks at every byte once; this is on the way of every stanza.
+fn host(s: &str) -> Host {
+    let bytes = s.as_bytes();
+    let (mut start, mut numeric) = (0, true); // of the label
+    for (i, &b) in bytes.iter().enumerate() {
+        match b {
+            b'a'..=b'z' | b'A'..=b'Z' => numeric = false,
+            b'0'..=b'9' => {}
+            b'-' => {
+                numeric = false;
+                if i == start + 3 && bytes[start..].get(..4).is_some_and(|l| l.eq_ignore_ascii_case(A_LABEL.as_bytes()))
+                {
+                    return Host::International;
+                }
+            }
+            b'.' => {
+                if !label_ok(&bytes[start..i]) {
+                    return Host::Wrong;
+                }
+                (start, numeric) = (i + 1, true);
+            }
+            _ if b.is_ascii() => return Host::Wrong,
+            _ => return Host::International,
+        }
+    }
+    match label_ok(&bytes[start..]) {
+        true if numeric => Host::Numeric,
+        true => Host::Plain,
+        false => Host::Wrong,
+    }
+}
+
+/// Length and ends of a label whose characters are letters, digits and hyphens.
+fn label_ok(label: &[u8]) -> bool {
+    (1..=LABEL_BYTES_MAX).contains(&label.len()) && label[0] != b'-' && label[label.len() - 1] != b'-'
+}
+
+/// The same for a label of a name that is not all ASCII; what is outside ASCII has passed PRECIS.
+fn u_label_ok(label: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let chars_max = if label.is_ascii() { LABEL_BYTES_MAX } else { LABEL_CHARS_MAX };
+    (1..=chars_max).contains(&label.chars().count())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|b| !b.is_ascii() || plain(b))
 }
 
 /// Labels outside ASCII, mapped as RFC 5895 says (width, case, NFC, and the ideographic full stops);
@@ -121,7 +178,7 @@ fn international(s: &str) -> Result<String, JidError> {
     Ok(out)
 }
 
-/// IDNA's letters and digits are close to the PRECIS IdentifierClass; [`label_ok`] sees to ASCII.
+/// IDNA's letters and digits are close to the PRECIS IdentifierClass; [`u_label_ok`] sees to ASCII.
 fn mapped(label: &str) -> Result<Cow<'_, str>, JidError> {
     stable(label, DOMAIN, |s| UsernameCaseMapped::enforce(s).ok())
 }
@@ -142,15 +199,6 @@ fn stable<'a>(
         now = Cow::Owned(next.into_owned());
     }
     Err(JidError::Forbidden(part))
-}
-
-/// Letters, digits and hyphens, no hyphen at either end. What is not ASCII has passed PRECIS already.
-fn label_ok(label: &str) -> bool {
-    !label.is_empty()
-        && if label.is_ascii() { label.len() <= LABEL_BYTES_MAX } else { label.chars().count() <= LABEL_CHARS_MAX }
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.bytes().all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// The decoding procedure of RFC 3492 section 6.2, with its parameters of section 5.

@@ -21,6 +21,11 @@ pub(crate) fn chars_ok(s: &str) -> bool {
 
 /// `NCName`: a name without a colon.
 pub(crate) fn ncname_ok(s: &str) -> bool {
+    // Plain ASCII first: a name is looked at on every tag and attribute.
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    if s.as_bytes().first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_') && s.as_bytes().iter().all(plain) {
+        return true;
+    }
     let mut chars = s.chars();
     chars.next().is_some_and(name_start) && chars.all(|c| name_start(c) || name_more(c))
 }
@@ -32,9 +37,9 @@ pub(crate) fn qname(s: &str) -> Option<(&str, &str)> {
     (prefix_ok && ncname_ok(local)).then_some((prefix, local))
 }
 
-/// Splits at the first colon, nothing checked.
+/// Splits at the first colon, nothing checked. Names are short: a plain walk beats a searcher.
 pub(crate) fn split_name(s: &str) -> (&str, &str) {
-    match memchr(b':', s.as_bytes()) {
+    match s.bytes().position(|b| b == b':') {
         Some(i) => (&s[..i], &s[i + 1..]),
         None => ("", s),
     }

@@ -3,7 +3,7 @@
 use super::chars::{resolve_attr, resolve_cdata, resolve_text, split_name};
 use super::tag::{Attrs, Tag, declared_prefix, tag_end};
 use super::{Scope, XmlError, escape_attr};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
@@ -318,7 +318,7 @@ fn element_end(xml: &str, from: usize) -> Option<(usize, usize)> {
 
 /// Could this text use the prefix? (`p:` in text or in a value is taken for a use: harmless.)
 pub(crate) fn mentions(xml: &str, prefix: &str) -> bool {
-    memmem::find_iter(xml.as_bytes(), prefix.as_bytes()).any(|i| xml.as_bytes().get(i + prefix.len()) == Some(&b':'))
+    memchr_iter(b':', xml.as_bytes()).any(|i| xml.as_bytes()[..i].ends_with(prefix.as_bytes()))
 }
 
 /// Appends ` xmlns:prefix='ns'`, or ` xmlns='ns'` for the prefix "".

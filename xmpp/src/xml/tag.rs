@@ -71,8 +71,11 @@ impl<'a> Attrs<'a> {
         if start == 0 {
             return Err(XmlError::NotWellFormed("a space is missing before an attribute"));
         }
-        let equals =
-            start + memchr(b'=', &bytes[start..]).ok_or(XmlError::NotWellFormed("an attribute without a value"))?;
+        let equals = start
+            + bytes[start..]
+                .iter()
+                .position(|&b| b == b'=')
+                .ok_or(XmlError::NotWellFormed("an attribute without a value"))?;
         let name = self.rest[start..equals].trim_ascii_end();
         let quote_at = equals
             + 1
