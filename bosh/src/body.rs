@@ -105,68 +105,95 @@ impl Body {
         if !root.is("body", ns::HTTPBIND) {
             return Err((Condition::BadRequest, false));
         }
-        let legacy = root.attr("sid").is_none() && root.attr("ver").is_none();
-        Body::of_element(&root).ok_or((Condition::BadRequest, legacy))
+        Body::of_element(&root).ok_or_else(|| {
+            let legacy = root.attr("sid").is_none() && root.attr("ver").is_none();
+            (Condition::BadRequest, legacy)
+        })
     }
 
     /// `None` is a bad request.
     fn of_element(root: &Element<'_>) -> Option<Body> {
-        let pause = number(root, "pause")?;
-        let terminate = root.attr("type").is_some_and(|t| t == "terminate");
-        let ask = match pause {
-            _ if terminate => Ask::Terminate,
-            _ if boolean(root, "restart")? => Ask::Restart,
+        let mut read = Attributes::default();
+        for (space, name, value) in root.attrs() {
+            match space {
+                "" => read.plain(name, &value)?,
+                ns::XML | ns::XBOSH => read.qualified(space, name, &value)?,
+                _ => {}
+            }
+        }
+        let ask = match read.pause {
+            _ if read.terminate => Ask::Terminate,
+            _ if read.restart => Ask::Restart,
             Some(secs) => Ask::Pause(secs),
             None => Ask::Exchange,
         };
-        let ack = match root.attr("ack") {
-            None => None,
-            Some(text) => Some(decimal(&text)?),
-        };
-        let rare = Rare::of_element(root)?;
         Some(Body {
-            sid: root.attr("sid").map(|s| Sid::parse(&s)),
-            rid: Rid::parse(&root.attr("rid")?)?,
+            sid: read.sid,
+            rid: read.rid?,
             ask,
-            ack,
+            ack: read.ack,
             payload: Payload::of_element(root)?,
-            rare: rare.is_some().then(|| Box::new(rare)),
+            rare: read.any_rare.then(|| Box::new(read.rare)),
         })
     }
 }
 
-impl Rare {
-    fn of_element(root: &Element<'_>) -> Option<Rare> {
-        let word = |name| root.attr(name).filter(|v| !v.is_empty()).map(CompactString::from);
-        let ver = match root.attr("ver") {
-            None => None,
-            Some(text) => Some(Version::parse(&text)?),
-        };
-        let content = word("content");
-        if content.as_deref().is_some_and(|c| !is_header_value(c)) {
-            return None;
+/// The start tag, attribute by attribute. What we don't know means nothing (section 16.3: `stream` too).
+#[derive(Default)]
+struct Attributes {
+    sid: Option<Sid>,
+    rid: Option<Rid>,
+    ack: Option<u64>,
+    pause: Option<u32>,
+    terminate: bool,
+    restart: bool,
+    rare: Rare,
+    any_rare: bool,
+}
+
+impl Attributes {
+    /// `None` is a bad request.
+    fn plain(&mut self, name: &str, value: &str) -> Option<()> {
+        let word = || Some(CompactString::from(value)).filter(|w| !w.is_empty());
+        match name {
+            "sid" => self.sid = Some(Sid::parse(value)),
+            "rid" => self.rid = Some(Rid::parse(value)?),
+            "ack" => self.ack = Some(decimal(value)?),
+            "pause" => self.pause = Some(number(value)?),
+            "type" => self.terminate = value == "terminate",
+            _ => {
+                let rare = &mut self.rare;
+                match name {
+                    "to" => rare.to = word(),
+                    "from" => rare.from = word(),
+                    "ver" => rare.ver = Some(Version::parse(value)?),
+                    "wait" => rare.wait = Some(number(value)?),
+                    "hold" => rare.hold = Some(number(value)?),
+                    "content" if !is_header_value(value) => return None,
+                    "content" => rare.content = word(),
+                    "key" => rare.key = Some(value.into()),
+                    "newkey" => rare.newkey = Some(value.into()),
+                    _ => return Some(()),
+                }
+                self.any_rare = true;
+            }
         }
-        Some(Rare {
-            to: word("to"),
-            from: word("from"),
-            lang: root.attr_ns(ns::XML, "lang").map(CompactString::from),
-            ver,
-            wait: number(root, "wait")?,
-            hold: number(root, "hold")?,
-            content,
-            key: root.attr("key").map(CompactString::from),
-            newkey: root.attr("newkey").map(CompactString::from),
-            xmpp_version: root.attr_ns(ns::XBOSH, "version").filter(|v| !v.is_empty()).map(CompactString::from),
-        })
+        Some(())
     }
 
-    fn is_some(&self) -> bool {
-        let words = [&self.to, &self.from, &self.lang, &self.content, &self.key, &self.newkey];
-        words.iter().any(|w| w.is_some())
-            || self.xmpp_version.is_some()
-            || self.ver.is_some()
-            || self.wait.is_some()
-            || self.hold.is_some()
+    /// Those with a prefix, whatever it is. `None` is a bad request.
+    fn qualified(&mut self, space: &str, name: &str, value: &str) -> Option<()> {
+        match (space, name) {
+            (ns::XML, "lang") => self.rare.lang = Some(value.into()),
+            (ns::XBOSH, "version") if !value.is_empty() => self.rare.xmpp_version = Some(value.into()),
+            (ns::XBOSH, "restart") => {
+                self.restart = boolean(value)?;
+                return Some(());
+            }
+            _ => return Some(()),
+        }
+        self.any_rare = true;
+        Some(())
     }
 }
 
@@ -187,7 +214,7 @@ impl Payload {
         if !root.text().chars().all(is_space) {
             return None; // section 6: no character data beside the payload
         }
-        let (mut text, mut ends, mut asks) = (String::new(), Vec::new(), false);
+        let (mut text, mut ends, mut asks) = (String::with_capacity(root.inner().len()), Vec::new(), false);
         for child in root.children() {
             if !text.is_empty() {
                 ends.push(u32::try_from(text.len()).ok()?);
@@ -251,20 +278,17 @@ fn condition_of(error: XmlError) -> Condition {
     }
 }
 
-/// An attribute that is a count of seconds or requests. Outer `None`: it is no number.
-fn number(root: &Element<'_>, name: &str) -> Option<Option<u32>> {
-    match root.attr(name) {
-        None => Some(None),
-        Some(text) => decimal(&text).map(|n| Some(u32::try_from(n).unwrap_or(u32::MAX))),
-    }
+/// A count of seconds or requests; saturates.
+fn number(text: &str) -> Option<u32> {
+    decimal(text).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
-/// A boolean of XEP-0206, under whatever prefix (XML Schema: `true`, `1`, `false`, `0`).
-fn boolean(root: &Element<'_>, name: &str) -> Option<bool> {
-    match root.attr_ns(ns::XBOSH, name).as_deref() {
-        None | Some("false" | "0") => Some(false),
-        Some("true" | "1") => Some(true),
-        Some(_) => None,
+/// A boolean (XML Schema: `true`, `1`, `false`, `0`).
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
     }
 }
 

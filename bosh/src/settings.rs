@@ -13,7 +13,8 @@ pub struct Settings {
     pub polling_secs: u32,
     /// The longest pause a client may ask for, in seconds; asking for more ends the session with `policy-violation`.
     pub maxpause_secs: u32,
-    /// The largest request body, in bytes; a larger one ends its session with `policy-violation`.
+    /// The largest request body, in bytes; a larger one ends its session with `policy-violation`. So do
+    /// requests that wait for their elders and are larger together.
     pub body_bytes_max: usize,
     /// The most bytes queued for a client that fetches nothing. What comes on top is handed back to the sender.
     pub queue_bytes_max: usize,

@@ -125,6 +125,9 @@ impl<T: Item> Session<T> {
     fn early(&mut self, ticket: Ticket, body: Body) {
         let until = self.now + Duration::from_secs(self.terms.wait_secs.max(EARLY_SECS_MIN).into());
         let Some(first) = self.window.early.iter_mut().find(|e| e.body.rid == body.rid) else {
+            if self.window.early_bytes() + body.payload.bytes_len() > self.settings.body_bytes_max {
+                return self.violated(Some(ticket), Condition::PolicyViolation);
+            }
             return self.window.early.push(Early { body, ticket: Some(ticket), until, repeats: 0 });
         };
         if first.body.key() != body.key() {

@@ -197,7 +197,7 @@ impl<T: Item> Session<T> {
         session
     }
 
-    /// One thing happened. Drain [`Session::poll`] before the next.
+    /// One thing happened. May come between two [`Session::poll`]s: what goes out stays in order.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.now = now;
         self.stirred = true;
@@ -309,7 +309,7 @@ impl Terms {
         const REQUESTS_MAX: u8 = 10;
         let asked = u8::try_from(body.hold().unwrap_or(1)).unwrap_or(u8::MAX);
         let wait_secs = body.wait().unwrap_or(u32::MAX).min(settings.wait_max_secs);
-        let hold = asked.min(settings.hold_max);
+        let hold = asked.min(settings.hold_max).min(REQUESTS_MAX - 1);
         let polls = hold == 0 || wait_secs == 0;
         let requests = asked.saturating_add(1).clamp(2, REQUESTS_MAX);
         Terms {

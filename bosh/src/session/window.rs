@@ -54,6 +54,11 @@ impl Window {
         held + self.early.iter().filter(|e| e.ticket.is_some()).count()
     }
 
+    /// Bytes of payload that wait for their elders.
+    pub fn early_bytes(&self) -> usize {
+        self.early.iter().map(|e| e.body.payload.bytes_len()).sum()
+    }
+
     /// Whether more is held than may be. A session that polls holds one at most, until its turn is over.
     pub fn surplus(&self, hold: u8) -> bool {
         self.held.len() > usize::from(hold).max(1)

@@ -317,3 +317,34 @@ fn case_73_repeat() {
         "#]],
     );
 }
+
+/// Requests that wait for their elders are bounded in bytes.
+#[test]
+fn early_bytes() {
+    live_with(
+        Settings { body_bytes_max: 30, ..settings() },
+        "wait='10' hold='3' ver='1.6'",
+        expect![[r#"
+            > b R+2 | <message>2</message>
+            > c R+3 | <message>3</message>
+            < b <b type='terminate' condition='other-request'/>
+            < c <b type='terminate' condition='policy-violation'/>
+            # [<stream:features/>]
+            # gone
+        "#]],
+    );
+}
+
+/// However many a client wants held.
+#[test]
+fn case_19_a_thousand() {
+    play(
+        Settings { hold_max: 200, ..settings() },
+        expect![[r#"
+            > a R to='example.com' ver='1.6' hold='1000'
+            ^ open to=Some("example.com") from=None lang=None version=1.0
+            v <stream:features/>
+            < a <b sid='SID' wait='55' requests='10' hold='9' inactivity='5' polling='2' maxpause='20' from='example.com' ver='1.6' xmlns:xmpp='urn:xmpp:xbosh' xmpp:version='1.0' xmpp:restartlogic='true' +stream><stream:features/></b>
+        "#]],
+    );
+}
