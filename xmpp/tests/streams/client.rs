@@ -66,6 +66,8 @@ pub struct Client {
     nonce: String,
     channel: Vec<u8>,
     expected: String,
+    /// Said behind the nonce in the last message, and signed.
+    pub more_nonce: &'static str,
 }
 
 impl Client {
@@ -80,6 +82,7 @@ impl Client {
             nonce: nonce.into(),
             channel: channel.into(),
             expected: String::new(),
+            more_nonce: "",
         }
     }
 
@@ -101,7 +104,7 @@ impl Client {
             hi(self.hash, self.password.as_bytes(), &decode(field("s=")), field("i=").parse().expect("iterations"));
         let client_key = mac(self.hash, &salted, b"Client Key");
         let channel = encode([self.header.as_bytes(), &self.channel].concat());
-        let without_proof = format!("c={channel},r={nonce}");
+        let without_proof = format!("c={channel},r={nonce}{}", self.more_nonce);
         let message = format!("{},{server_first},{without_proof}", self.bare);
         let signature = mac(self.hash, &digest(self.hash, &client_key), message.as_bytes());
         let server_key = mac(self.hash, &salted, b"Server Key");

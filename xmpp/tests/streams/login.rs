@@ -2,6 +2,7 @@
 
 use crate::script::{Run, check, settings};
 use expect_test::expect;
+use herald_xmpp::sasl::Mechanism;
 use herald_xmpp::stream::c2s::Settings;
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
@@ -76,6 +77,17 @@ fn each_mechanism_without_an_initial_response() {
         assert!(!run.stream.waiting());
         run.line(&format!("response {first}"));
         assert!(run.stream.waiting(), "{}", run.transcript);
+    }
+}
+
+#[test]
+fn every_mechanism_lets_in() {
+    for mechanism in Mechanism::ALL {
+        let mut run = Run::new("tcp");
+        run.line("exporter");
+        run.line("open to='localhost' version='1.0'");
+        run.line(&format!("login {mechanism} juliet pencil"));
+        assert!(run.transcript.ends_with("restart\n"), "{mechanism}: {}", run.transcript);
     }
 }
 

@@ -75,6 +75,10 @@ fn passwords_are_prepared_and_bounded() {
         assert_eq!(Credentials::derive(given, SALT, 1), Err(error), "{given:?}");
         assert!(!kept.verify(given), "{given:?}");
     }
+    // Keys that somebody made of no password at all let nobody in.
+    let empty = |hash| client::keys(hash, "", &SALT, 1);
+    let nobodys = Credentials { sha1: empty(Hash::Sha1), sha256: empty(Hash::Sha256) };
+    assert!(!nobodys.verify("") && !nobodys.verify("\u{7}"));
     assert_eq!(Credentials::derive("x", SALT, 0), Err(SaslError::NoIterations));
     assert!(kept.verify("x") && !kept.verify("X") && !kept.verify("xx"));
 }
@@ -141,6 +145,18 @@ fn channel_bindings() {
     }
     assert_eq!(condition(login("pencils", "n,,", b"", Offer::Absent, None)), "not-authorized");
     assert_eq!(condition(login("pencils", p, &CHANNEL, Offer::Chosen, Some(&CHANNEL))), "not-authorized");
+}
+
+#[test]
+fn a_proof_over_another_nonce_is_none() {
+    let keys = client::keys(Hash::Sha256, "pencil", &SALT, 1);
+    for (more_nonce, expected) in [("", "ok"), ("x", "not-authorized")] {
+        let mut client = Client::new(Hash::Sha256, "juliet", "pencil", "cnonce", "n,,", b"");
+        client.more_nonce = more_nonce;
+        let first = First::parse(client.first().as_bytes(), Offer::Absent).unwrap();
+        let (exchange, reply) = Exchange::new(first, Hash::Sha256, &keys, "a nonce of the server", None);
+        assert_eq!(condition(exchange.finish(client.last(&reply).as_bytes())), expected);
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Stream {
 
 /// The full JID, or the bare one (RFC 6120 section 8.1.2.1).
 fn own(from: &Jid, jid: &FullJid) -> bool {
-    from == jid.as_jid() || from.is_bare() && from.as_str() == jid.bare_str()
+    from == jid.as_jid() || from.as_str() == jid.bare_str()
 }
 
 /// Binding, and the session of RFC 3921, which does nothing any more: both are between the stream and
