@@ -40,6 +40,25 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// Begins with bytes that have come already.
+    pub(crate) fn with(bytes: Vec<u8>) -> Inbox {
+        Inbox { partial: bytes, fragments: None }
+    }
+
+    /// Has everything that came been used?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.partial.is_empty() && self.fragments.is_none()
+    }
+
+    /// Is there a whole frame among what was kept?
+    pub(crate) fn has_whole_frame(&self) -> bool {
+        match Head::parse(&self.partial) {
+            Ok(Some(head)) => self.partial.len() as u64 >= head.at as u64 + head.len,
+            Ok(None) => false,
+            Err(_) => true, // to be refused
+        }
+    }
+
     /// Takes bytes as they came; calls `each` for every whole message, until it says stop with `false`.
     /// What was not looked at by then is kept for the next call (which may bring nothing new).
     pub(crate) fn take(

@@ -34,10 +34,6 @@ impl Doors {
         Arc::new(Doors { open: AtomicUsize::new(0), max })
     }
 
-    pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
     fn admit(self: &Arc<Doors>) -> Option<Ticket> {
         if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
             return Some(Ticket(self.clone()));

@@ -49,10 +49,6 @@ impl Lobby {
             link.close(Close::Shutdown);
         }
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.state.lock().guests.len()
-    }
 }
 
 impl Drop for Guest {

@@ -6,14 +6,11 @@
 use herald_session::{Close, Delivery, Link, LinkInfo};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::task::{Context, Poll, Waker};
 
 /// See the module page.
 pub(crate) struct Outbox {
-    transport: &'static str,
-    secure: bool,
-    peer: IpAddr,
+    info: Mutex<LinkInfo>,
     bytes_max: usize,
     state: Mutex<State>,
 }
@@ -36,8 +33,13 @@ pub(crate) struct Mail {
 
 impl Outbox {
     /// For one connection; above `bytes_max` bytes waiting, deliveries are refused.
-    pub(crate) fn new(transport: &'static str, secure: bool, peer: IpAddr, bytes_max: usize) -> Outbox {
-        Outbox { transport, secure, peer, bytes_max, state: Mutex::default() }
+    pub(crate) fn new(info: LinkInfo, bytes_max: usize) -> Outbox {
+        Outbox { info: Mutex::new(info), bytes_max, state: Mutex::default() }
+    }
+
+    /// The connection came under TLS after it began in the clear.
+    pub(crate) fn secured(&self) {
+        self.info.lock().secure = true;
     }
 
     /// Everything that waits, or pending until there is something.
@@ -99,6 +101,6 @@ impl Link for Outbox {
     }
 
     fn info(&self) -> LinkInfo {
-        LinkInfo { transport: self.transport, secure: self.secure, peer: self.peer }
+        *self.info.lock()
     }
 }

@@ -8,7 +8,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
-use rustls::{HandshakeKind, KeyLog, ProtocolVersion, ServerConfig, SupportedCipherSuite};
+use rustls::{KeyLog, ProtocolVersion, ServerConfig, SupportedCipherSuite};
 use sha2::{Digest, Sha256, Sha384};
 use std::cell::RefCell;
 use std::fmt;
@@ -86,11 +86,6 @@ impl Tls {
     /// Forgets what only the login needed.
     pub(crate) fn forget_exporter(&mut self) {
         self.exporter = None;
-    }
-
-    /// Did the client resume an earlier session?
-    pub(crate) fn resumed(&self) -> bool {
-        self.conn.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// Runs the records at the start of `bytes`; says how many bytes they were.

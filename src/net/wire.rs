@@ -74,8 +74,16 @@ impl Wire {
         self.tls.is_some()
     }
 
-    pub(crate) fn tls(&mut self) -> Option<&mut Tls> {
-        self.tls.as_deref_mut()
+    /// What binds SASL to this channel; see [`Tls::exporter`].
+    pub(crate) fn exporter(&self) -> Option<[u8; 32]> {
+        self.tls.as_ref().and_then(|tls| tls.exporter())
+    }
+
+    /// The login is over: nobody will ask for the exporter again.
+    pub(crate) fn forget_exporter(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.forget_exporter();
+        }
     }
 
     pub(crate) fn peer(&self) -> IpAddr {

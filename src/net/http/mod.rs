@@ -12,6 +12,7 @@ use super::World;
 use super::bosh;
 use super::wire::Wire;
 use super::ws;
+pub(crate) use head::Upgrade;
 use head::{BadHead, Head, Method};
 pub(crate) use response::Response;
 use std::collections::VecDeque;
@@ -24,6 +25,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// How long a connection may rest between two requests.
+const KEEP_ALIVE_SECS: u32 = 75;
+/// Of a body that is too large, so much is read before it is refused: the session stands in it.
+const BODY_START_BYTES: usize = 512;
 /// Answers that one connection may be owed; further requests are read when one was given.
 const PIPELINE_MAX: usize = 4;
 
@@ -55,6 +60,15 @@ pub(crate) enum Reply {
     Later(bosh::Waiting),
 }
 
+impl Reply {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        match self {
+            Reply::Now(response) => Poll::Ready(std::mem::replace(response, Response::new(200, "", ""))),
+            Reply::Later(waiting) => waiting.poll_answer(cx),
+        }
+    }
+}
+
 struct Conn {
     /// Read and not used: part of a request, or requests behind one that waits.
     input: Vec<u8>,
@@ -76,6 +90,21 @@ enum End {
     Finished,
     /// The connection speaks WebSocket from now on; these bytes came behind the handshake.
     WebSocket(Vec<u8>),
+}
+
+/// Why there is no whole request, though there could be.
+enum Refusal {
+    Head(BadHead),
+    /// A BOSH body of more than `bosh.body_bytes_max`; this is how it begins.
+    TooLarge(Vec<u8>),
+    /// It is asked for: say `100 Continue` and wait on.
+    Continue,
+}
+
+impl From<BadHead> for Refusal {
+    fn from(head: BadHead) -> Refusal {
+        Refusal::Head(head)
+    }
 }
 
 enum Wake {
@@ -105,13 +134,19 @@ impl Conn {
                         self.owed.push_back(Owed { reply, keep_alive, with_body });
                     }
                     Ok(None) => {}
-                    Err(BadHead(100, _)) => {
+                    Err(Refusal::Continue) => {
                         if wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
                             return End::Gone;
                         }
                     }
-                    Err(BadHead(status, why)) => {
+                    Err(Refusal::Head(BadHead(status, why))) => {
                         return self.last_words(wire, Response::hang_up(status, why)).await;
+                    }
+                    Err(Refusal::TooLarge(start)) => {
+                        // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
+                        let mut reply = bosh::too_large(world, via, &start);
+                        let response = poll_fn(|cx| reply.poll_answer(cx)).await;
+                        return self.last_words(wire, response).await;
                     }
                 }
             }
@@ -139,7 +174,7 @@ impl Conn {
     }
 
     /// A whole request, taken from the input.
-    fn request(&mut self, world: &World) -> Result<Option<(Head, Vec<u8>)>, BadHead> {
+    fn request(&mut self, world: &World) -> Result<Option<(Head, Vec<u8>)>, Refusal> {
         let limits = &world.config.limits;
         if self.input.is_empty() {
             return Ok(None);
@@ -147,22 +182,26 @@ impl Conn {
         let (head, len) = match head::parse(&self.input)? {
             Some(whole) => whole,
             None if self.input.len() > limits.http_head_bytes_max => {
-                return Err(BadHead(431, "the request head is too long"));
+                return Err(BadHead(431, "the request head is too long").into());
             }
             None => return Ok(None),
         };
         if len > limits.http_head_bytes_max {
-            return Err(BadHead(431, "the request head is too long"));
+            return Err(BadHead(431, "the request head is too long").into());
         }
         if head.content_length > world.config.bosh.body_bytes_max {
-            return Err(BadHead(413, "the request body is too large"));
+            if !is_bosh(&head.path) {
+                return Err(BadHead(413, "the request body is too large").into());
+            }
+            let start = &self.input[len..];
+            return if start.len() < BODY_START_BYTES { Ok(None) } else { Err(Refusal::TooLarge(start.to_vec())) };
         }
         let end = len + head.content_length;
         if self.input.len() < end {
             if head.expects_continue && self.input.len() == len && self.timer.is_some() {
                 // Said once: the head is marked as read by forgetting the expectation.
                 self.forget_expectation(len);
-                return Err(BadHead(100, ""));
+                return Err(Refusal::Continue);
             }
             return Ok(None);
         }
@@ -187,26 +226,18 @@ impl Conn {
             self.timer = None;
         } else if self.timer.is_none() {
             let secs = if self.input.is_empty() {
-                world.config.limits.http_idle_secs
+                KEEP_ALIVE_SECS
             } else {
-                world.config.limits.http_head_secs
+                world.config.limits.head_secs
             };
-            self.timer = Some(Box::pin(sleep_until(Instant::now() + Duration::from_secs(secs as u64))));
+            self.timer = Some(Box::pin(sleep_until(Instant::now() + Duration::from_secs(secs.into()))));
         }
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<Wake> {
         if let Some(first) = self.owed.front_mut() {
-            match &mut first.reply {
-                Reply::Now(response) => {
-                    let response = std::mem::replace(response, Response::new(200, "", ""));
-                    return Poll::Ready(Wake::Answer(response));
-                }
-                Reply::Later(waiting) => {
-                    if let Poll::Ready(response) = waiting.poll_answer(cx) {
-                        return Poll::Ready(Wake::Answer(response));
-                    }
-                }
+            if let Poll::Ready(response) = first.reply.poll_answer(cx) {
+                return Poll::Ready(Wake::Answer(response));
             }
         }
         if self.owed.len() < PIPELINE_MAX {
@@ -223,10 +254,8 @@ impl Conn {
                 Poll::Pending => {}
             }
         }
-        match &mut self.timer {
-            Some(timer) if timer.as_mut().poll(cx).is_ready() => Poll::Ready(Wake::TimeUp),
-            _ => Poll::Pending,
-        }
+        let timer = self.timer.as_mut().map(|timer| timer.as_mut().poll(cx));
+        if timer == Some(Poll::Ready(())) { Poll::Ready(Wake::TimeUp) } else { Poll::Pending }
     }
 
     async fn last_words(&mut self, wire: &mut Wire, response: Response) -> End {
@@ -246,9 +275,13 @@ async fn answer(wire: &mut Wire, response: &Response, keep_alive: bool, with_bod
     Ok(keep_alive && !response.close)
 }
 
+fn is_bosh(path: &str) -> bool {
+    matches!(path, "/http-bind" | "/http-bind/")
+}
+
 async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8>) -> Reply {
     let path = &*head.path;
-    let bosh_path = matches!(path, "/http-bind" | "/http-bind/");
+    let bosh_path = is_bosh(path);
     let response = match head.method {
         Method::Options => Response::preflight(),
         Method::Post if bosh_path => return bosh::post(world, via, body).await,
@@ -275,7 +308,7 @@ async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8>) -> Reply
 fn host_meta(world: &World, json: bool) -> Response {
     let domain = &world.config.domain;
     let mut links = Vec::new();
-    for (secure, port) in [(true, world.https_port()), (false, world.http_port())] {
+    for (secure, port) in [(true, world.https_port), (false, world.http_port)] {
         let Some(port) = port else { continue };
         let s = if secure { "s" } else { "" };
         links.push(("urn:xmpp:alt-connections:websocket", format!("ws{s}://{domain}:{port}/ws")));

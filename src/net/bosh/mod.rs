@@ -1,0 +1,164 @@
+//! BOSH: requests find their session, sessions keep their deadlines.
+//!
+//! A session is a [`session::Live`] value behind a lock, found by its sid. It has no task: a request's
+//! own task works on it, the user's actor does when it delivers, and [`Sessions::tick`] when a deadline
+//! is due. See `session.rs` for how these keep out of each other's way.
+
+mod session;
+
+use super::World;
+use super::deadlines::{Deadlines, SLOT};
+use super::http::{Reply, Response, Via};
+use dashmap::DashMap;
+use herald_bosh::{Answer, Body, Condition, Input, Refused, Sid, Ticket};
+use herald_xmpp::xml::Limits;
+use session::Live;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// All BOSH sessions of the server.
+pub(crate) struct Sessions {
+    table: DashMap<Sid, Arc<Live>>,
+    deadlines: Deadlines<Live>,
+    settings: Arc<herald_bosh::Settings>,
+    limits: Limits,
+    tickets: AtomicU64,
+}
+
+impl Sessions {
+    pub(crate) fn new(settings: herald_bosh::Settings, limits: Limits, now: Instant) -> Sessions {
+        Sessions {
+            table: DashMap::new(),
+            deadlines: Deadlines::new(now),
+            settings: Arc::new(settings),
+            limits,
+            tickets: AtomicU64::new(1),
+        }
+    }
+
+    /// Looks at the sessions whose deadline has come, until it is told to stop.
+    pub(crate) async fn tick(world: Arc<World>, stop: CancellationToken) {
+        let mut slots = tokio::time::interval(SLOT);
+        slots.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                now = slots.tick() => {
+                    let now = now.into_std();
+                    for live in world.bosh.deadlines.due(now) {
+                        live.tick(now);
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn find(&self, sid: Sid) -> Option<Arc<Live>> {
+        self.table.get(&sid).map(|live| live.clone())
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// One POST to `/http-bind`.
+pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
+    let bosh = &world.bosh;
+    let body = match Body::parse(&body, &bosh.limits) {
+        Ok(body) => body,
+        Err(refused) => return broken(world, via, &refused),
+    };
+    let ticket = bosh.ticket();
+    let Some(sid) = body.sid else { return create(world, via, body, ticket).await };
+    let Some(live) = bosh.find(sid) else { return now(Answer::unknown_sid()) };
+    if live.secure() && !via.secure {
+        // XEP-0124 section 19.1: somebody who read a sid off the wire must not end the session with it.
+        return Reply::Now(Response::hang_up(403, "this session belongs to https"));
+    }
+    let waiting = live.expect(ticket);
+    live.handle(Input::Post { ticket, body });
+    live.clone().drain().await;
+    Reply::Later(waiting)
+}
+
+/// A request too large to be read at all; `start` is what came of its body.
+pub(crate) fn too_large(world: &Arc<World>, via: Via, start: &[u8]) -> Reply {
+    broken(world, via, &Refused::too_large(start))
+}
+
+async fn create(world: &Arc<World>, via: Via, body: Body, ticket: Ticket) -> Reply {
+    let refuse = |condition| now(Answer::refuse(&body, condition));
+    match body.to() {
+        None => return refuse(Condition::ImproperAddressing),
+        Some(to) if !world.is_ours(to) => return refuse(Condition::HostUnknown),
+        Some(_) if world.draining() => return refuse(Condition::SystemShutdown),
+        Some(_) => {}
+    }
+    let mut random = [0; 16];
+    if getrandom::fill(&mut random).is_err() {
+        return refuse(Condition::InternalServerError);
+    }
+    let sid = Sid::new(random);
+    let Some(live) = Live::create(world, via, sid, body, ticket) else {
+        return now(Answer::unknown_sid());
+    };
+    let waiting = live.expect(ticket);
+    world.bosh.table.insert(sid, live.clone());
+    live.handle(Input::Tick);
+    live.clone().drain().await;
+    Reply::Later(waiting)
+}
+
+/// A request that could not be read ends the session it names, when that is not somebody else's.
+fn broken(world: &Arc<World>, via: Via, refused: &Refused) -> Reply {
+    let live = refused.sid.and_then(|sid| world.bosh.find(sid)).filter(|l| via.secure || !l.secure());
+    let Some(live) = live else { return now(refused.answer()) };
+    let ticket = world.bosh.ticket();
+    let waiting = live.expect(ticket);
+    live.handle(Input::Broken { ticket, condition: refused.condition });
+    Reply::Later(waiting)
+}
+
+fn now(answer: Answer) -> Reply {
+    Reply::Now(response(answer))
+}
+
+fn response(answer: Answer) -> Response {
+    let content_type: Cow<'static, str> = match answer.content_type() {
+        herald_bosh::CONTENT_TYPE => Cow::Borrowed(herald_bosh::CONTENT_TYPE),
+        asked => Cow::Owned(asked.to_owned()),
+    };
+    Response::new(answer.status, content_type, answer.body)
+}
+
+/// A request that waits for its answer. Dropped before it came, its connection died.
+pub(crate) struct Waiting {
+    live: Arc<Live>,
+    ticket: Ticket,
+    answer: oneshot::Receiver<Answer>,
+    answered: bool,
+}
+
+impl Waiting {
+    /// The answer, when there is one.
+    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        let answer = std::task::ready!(std::pin::Pin::new(&mut self.answer).poll(cx));
+        self.answered = true;
+        // A session never drops a request unanswered; should it, the client must not believe it lives.
+        Poll::Ready(response(answer.unwrap_or_else(|_| Answer::unknown_sid())))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.live.lost(self.ticket);
+        }
+    }
+}

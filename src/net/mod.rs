@@ -1,0 +1,248 @@
+//! Everything a client can connect to.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `listen.rs` | sockets that accept |
+//! | `wire.rs`, `tls.rs` | one connection, in the clear or under TLS, without buffers while idle |
+//! | `stream.rs` | the driver of a connection that is one stream; `tcp.rs` and `ws.rs` are its framings |
+//! | `frame.rs` | WebSocket frames (RFC 6455) |
+//! | `http/` | the lean HTTP/1.1 loop |
+//! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |
+//! | `outbox.rs` | what waits to be written to a stream |
+//! | `login.rs` | what a stream asks on the way in |
+//! | `lobby.rs` | who is connected and has not logged in |
+
+mod bosh;
+mod deadlines;
+mod frame;
+mod http;
+mod listen;
+mod lobby;
+mod login;
+mod outbox;
+mod stream;
+mod tcp;
+mod tls;
+mod wire;
+mod ws;
+
+use crate::config::{Config, PlainWithoutTls};
+use crate::serve;
+use anyhow::{Context, Result};
+use herald_session::{LinkInfo, Sessions, Transport};
+use herald_storage::Store;
+use herald_xmpp::BareJid;
+use herald_xmpp::stream::c2s;
+use herald_xmpp::xml::Limits;
+use listen::Doors;
+use lobby::Lobby;
+use login::Logins;
+use rustls::ServerConfig;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use wire::Wire;
+
+/// What the listeners need.
+pub struct Setup {
+    pub config: Arc<Config>,
+    pub sessions: Sessions,
+    pub store: Arc<dyn Store>,
+    pub tls: Arc<ServerConfig>,
+    /// 32 bytes that stay the same over restarts: what strangers' decoy keys are made of.
+    pub secret: [u8; 32],
+}
+
+/// The running listeners.
+pub struct Net {
+    world: Arc<World>,
+    addresses: Vec<(&'static str, SocketAddr)>,
+    stop: CancellationToken,
+}
+
+/// What every connection shares.
+pub(crate) struct World {
+    config: Arc<Config>,
+    domain: BareJid,
+    runtime: Handle,
+    bosh: bosh::Sessions,
+    logins: Logins,
+    lobby: Arc<Lobby>,
+    /// For XMPP: TLS that tells its exporter.
+    tls_xmpp: Arc<ServerConfig>,
+    tls_https: Arc<ServerConfig>,
+    /// Stream settings: with STARTTLS, and where TLS is there already or cannot come.
+    starttls: Arc<c2s::Settings>,
+    plain: Arc<c2s::Settings>,
+    http_port: Option<u16>,
+    https_port: Option<u16>,
+    draining: AtomicBool,
+}
+
+impl Net {
+    /// Opens the listeners of the configuration and serves them from now on.
+    pub async fn start(setup: Setup) -> Result<Net> {
+        let config = setup.config.clone();
+        let listen = &config.listen;
+        let open = |name: &'static str, address: Option<SocketAddr>| -> Result<Option<TcpListener>> {
+            let Some(address) = address else { return Ok(None) };
+            let listener = listen::bind(address).map_err(|e| serve::refused(name, address, &e))?;
+            Ok(Some(listener))
+        };
+        let listeners = [
+            ("xmpp", open("xmpp", listen.xmpp)?),
+            ("xmpps", open("xmpps", listen.xmpps)?),
+            ("http", open("http", listen.http)?),
+            ("https", open("https", listen.https)?),
+        ];
+        let mut addresses = Vec::new();
+        for (name, listener) in &listeners {
+            if let Some(listener) = listener {
+                addresses.push((*name, listener.local_addr().context("a listener without an address")?));
+            }
+        }
+        let world = Arc::new(World::new(setup, &addresses)?);
+        let stop = CancellationToken::new();
+        let doors = Doors::new(config.limits.connections_max as usize);
+        for (name, listener) in listeners {
+            let Some(listener) = listener else { continue };
+            let (world, doors, stop) = (world.clone(), doors.clone(), stop.clone());
+            tokio::spawn(listen::accept(listener, doors, stop, move |io| serve_one(world.clone(), name, io)));
+        }
+        tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
+        Ok(Net { world, addresses, stop })
+    }
+
+    /// The listeners and the addresses they really have.
+    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// No new connections and sessions from now on; those that have not logged in are told to go. The
+    /// bound ones are the session manager's to close. Deadlines are kept until [`Net::stop`].
+    pub fn drain(&self) {
+        self.world.draining.store(true, Ordering::Relaxed);
+        self.world.lobby.close();
+    }
+
+    /// The end: nobody is accepted and no deadline is kept any more.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+async fn serve_one(world: Arc<World>, name: &'static str, io: TcpStream) {
+    let mut wire = Wire::new(io);
+    let tls = match name {
+        "xmpps" => Some(world.tls_xmpp.clone()),
+        "https" => Some(world.tls_https.clone()),
+        _ => None,
+    };
+    if let Some(tls) = tls {
+        let shaken = Box::pin(shake_hands(&mut wire, tls, world.handshake_time())).await;
+        if let Err(e) = shaken {
+            tracing::debug!(peer = %wire.peer(), "TLS: {e}");
+            return;
+        }
+    }
+    match name {
+        "http" | "https" => http::serve(world, wire).await,
+        _ => tcp::run(world, wire).await,
+    }
+}
+
+async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) -> io::Result<()> {
+    wire.start_tls(tls)?;
+    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
+    tokio::time::timeout(within, wire.shake_hands()).await.map_err(timed_out)?
+}
+
+impl World {
+    fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)]) -> Result<World> {
+        let Setup { config, sessions, store, tls, secret } = setup;
+        let port = |name| addresses.iter().find(|(n, _)| *n == name).map(|(_, a)| a.port());
+        let limits = serve::xml_limits(&config.limits);
+        let domain = BareJid::new(None, &config.domain).context("domain")?;
+        let settings = |starttls| {
+            Arc::new(c2s::Settings {
+                starttls,
+                limits,
+                login_secs: config.auth.login_secs,
+                sasl_tries_max: config.auth.tries_max,
+                scram_iterations: config.auth.scram_iterations,
+                ..c2s::Settings::new(domain.clone(), secret)
+            })
+        };
+        let bosh_limits = Limits { bytes_max: config.bosh.body_bytes_max, depth_max: limits.depth_max + 1, ..limits };
+        Ok(World {
+            runtime: Handle::current(),
+            bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
+            logins: Logins::new(store, sessions, secret, config.auth.scram_iterations),
+            lobby: Lobby::new(config.limits.unauthenticated_max as usize),
+            tls_xmpp: tls::with_exporter(&tls),
+            tls_https: https(&tls),
+            starttls: settings(c2s::StartTls::Offered),
+            plain: settings(c2s::StartTls::Off),
+            http_port: port("http"),
+            https_port: port("https"),
+            draining: AtomicBool::new(false),
+            domain,
+            config,
+        })
+    }
+
+    /// A stream machine for a new connection; `None` when the system has no randomness to give.
+    fn stream(&self, now: Instant, link: LinkInfo) -> Option<c2s::Stream> {
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).ok()?;
+        let kind = match link.transport {
+            Transport::Tcp => c2s::TransportKind::Tcp,
+            Transport::Websocket => c2s::TransportKind::WebSocket,
+            Transport::Bosh => c2s::TransportKind::Bosh,
+        };
+        let plain_allowed =
+            self.config.auth.plain_without_tls == PlainWithoutTls::Loopback && link.peer.is_loopback();
+        let transport = c2s::Transport { kind, secure: link.secure, plain_allowed };
+        let settings = if link.transport == Transport::Tcp { &self.starttls } else { &self.plain };
+        Some(c2s::Stream::new(now, settings.clone(), transport, entropy))
+    }
+
+    /// Is this the domain of our users, as a client may write it?
+    fn is_ours(&self, domain: &str) -> bool {
+        BareJid::new(None, domain).is_ok_and(|d| d == self.domain)
+    }
+
+    fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn handshake_time(&self) -> Duration {
+        Duration::from_secs(self.config.limits.head_secs.into())
+    }
+}
+
+fn bosh_settings(config: &Config) -> herald_bosh::Settings {
+    let bosh = &config.bosh;
+    herald_bosh::Settings {
+        wait_max_secs: bosh.wait_max_secs,
+        hold_max: bosh.hold_max.min(u8::MAX.into()) as u8,
+        inactivity_secs: bosh.inactivity_secs,
+        polling_secs: bosh.polling_secs,
+        maxpause_secs: bosh.maxpause_secs,
+        body_bytes_max: bosh.body_bytes_max,
+        queue_bytes_max: bosh.queue_bytes_max,
+        ..herald_bosh::Settings::default()
+    }
+}
+
+/// The same certificate, and the word that HTTP/1.1 is spoken here.
+fn https(tls: &ServerConfig) -> Arc<ServerConfig> {
+    let mut tls = tls.clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(tls)
+}

@@ -1,0 +1,345 @@
+//! The driver of a connection that is one stream: TCP (RFC 6120) and WebSocket (RFC 7395).
+//!
+//! One task: it waits for the socket or for the outbox, lets the machines take what came, waits for what they
+//! ask, and writes what they and the user's actor have to say. Between two events it owns no buffer.
+//! While something is being waited for (the store, a full mailbox) nothing is read: that is the back-pressure.
+
+use super::World;
+use super::lobby::Guest;
+use super::login::{self, Answered, Question, stream_error};
+use super::outbox::{Mail, Outbox};
+use super::wire::Wire;
+use herald_session::{Delivery, Link, LinkInfo, Seat, Transport};
+use herald_xmpp::Stanza;
+use herald_xmpp::stream::{Open, StreamError, c2s};
+use herald_xmpp::xml::{Limits, Scope};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::time::{Sleep, sleep_until};
+
+/// Stanzas taken from one read before they are passed on; what came behind them waits.
+const STANZAS_MAX: usize = 64;
+/// Deliveries are written together up to about this many bytes.
+const WRITE_BYTES_SOFT: usize = 64 * 1024;
+
+/// How stanzas stand on the wire.
+pub(crate) trait Framing: Send {
+    const TRANSPORT: Transport;
+
+    /// Takes bytes (perhaps none: then what was kept) and gives `each` the pieces in them, until it
+    /// says stop with `false`. The rest is kept. What the framing itself answers goes into `out`.
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+        each: &mut dyn FnMut(Input<'_>) -> bool,
+    ) -> Result<Fed, StreamError>;
+    /// Is something kept that may hold a whole piece?
+    fn has_kept(&self) -> bool;
+    /// Has everything that came been looked at?
+    fn is_clean(&self) -> bool;
+    /// A new stream begins on the same connection (TLS, SASL).
+    fn restart(&mut self);
+    fn write_open(&mut self, open: &Open, out: &mut Vec<u8>);
+    fn write_xml(&mut self, xml: &str, out: &mut Vec<u8>);
+    fn write_error(&mut self, error: &StreamError, out: &mut Vec<u8>);
+    fn write_stanza(&mut self, delivery: &Delivery, out: &mut Vec<u8>);
+    fn write_close(&mut self, out: &mut Vec<u8>);
+}
+
+/// What a framing finds.
+pub(crate) enum Input<'a> {
+    Open(Open),
+    Element(&'a str, &'a Scope),
+    Close,
+}
+
+/// How it stands with the carrier below the stream.
+pub(crate) enum Fed {
+    More,
+    /// It ended in order (a WebSocket close frame): nothing more may be written after what was answered.
+    Gone,
+}
+
+/// Serves one connection until it is over.
+pub(crate) async fn run<F: Framing>(world: Arc<World>, wire: Wire, framing: F) {
+    let info = LinkInfo { transport: F::TRANSPORT, secure: wire.secure(), peer: wire.peer() };
+    let outbox = Arc::new(Outbox::new(info, world.config.limits.outbox_bytes_max));
+    let Some(mut machine) = world.stream(Instant::now(), info) else { return };
+    if info.secure {
+        machine.handle(Instant::now(), c2s::Input::Secured(c2s::Channel { exporter: wire.exporter() }));
+    }
+    let link: Weak<dyn Link> = Arc::downgrade(&outbox) as Weak<dyn Link>;
+    let guest = Some(world.lobby.enter(link));
+    let talk = Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false };
+    let mut conn = Conn { world, wire, outbox, talk, seat: None, guest, writing: VecDeque::new(), timer: None };
+    let end = conn.serve().await;
+    let mut undelivered = Vec::from(std::mem::take(&mut conn.writing));
+    undelivered.extend(conn.outbox.shut());
+    if let Some(seat) = conn.seat.take() {
+        seat.unbind(undelivered);
+    }
+    if let Ok(End::Ours) = end {
+        conn.wire.finish().await;
+    }
+}
+
+struct Conn<F> {
+    world: Arc<World>,
+    wire: Wire,
+    outbox: Arc<Outbox>,
+    talk: Talk<F>,
+    seat: Option<Seat>,
+    guest: Option<Guest>,
+    /// Taken from the outbox and not wholly written yet.
+    writing: VecDeque<Delivery>,
+    /// For the deadlines of the login; none once it is over.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The machines, and what they said that is not yet done.
+struct Talk<F> {
+    framing: F,
+    machine: c2s::Stream,
+    /// What has to be waited for, in order.
+    todo: VecDeque<Todo>,
+    /// To be written before anything is waited for.
+    out: Vec<u8>,
+    ended: bool,
+}
+
+enum Todo {
+    Stanza(Stanza),
+    Ask(Question),
+    StartTls,
+}
+
+enum Wake {
+    Read,
+    Eof,
+    Mail(Mail),
+    Time,
+}
+
+/// Who ended the connection.
+enum End {
+    Ours,
+    Theirs,
+}
+
+impl<F: Framing> Conn<F> {
+    async fn serve(&mut self) -> io::Result<End> {
+        loop {
+            self.work().await?;
+            if self.talk.ended {
+                return Ok(End::Ours);
+            }
+            self.wind();
+            match poll_fn(|cx| self.poll_wake(cx)).await? {
+                Wake::Read => {}
+                Wake::Eof => return Ok(End::Theirs),
+                Wake::Mail(mail) => self.write_mail(mail).await?,
+                Wake::Time => self.talk.tell(c2s::Input::Tick),
+            }
+        }
+    }
+
+    /// Does what is to be done until only new input can bring more.
+    async fn work(&mut self) -> io::Result<()> {
+        loop {
+            while let Some(todo) = self.talk.todo.pop_front() {
+                match todo {
+                    Todo::Stanza(stanza) => {
+                        if let Some(seat) = &self.seat {
+                            // When the user is gone the outbox has, or will have, the reason.
+                            let _ = seat.send(stanza).await;
+                        }
+                    }
+                    Todo::Ask(question) => {
+                        self.flush().await?;
+                        Box::pin(self.ask(question)).await;
+                    }
+                    Todo::StartTls => {
+                        self.flush().await?;
+                        Box::pin(self.start_tls()).await?;
+                    }
+                }
+            }
+            self.talk.todo = VecDeque::new();
+            if self.talk.ended || self.talk.machine.waiting() || !self.talk.framing.has_kept() {
+                return self.flush().await;
+            }
+            self.talk.take(&[]);
+        }
+    }
+
+    async fn ask(&mut self, question: Question) {
+        let link: Arc<dyn Link> = self.outbox.clone();
+        let Answered { input, seat } = self.world.logins.answer(question, link).await;
+        if let Some(seat) = seat {
+            self.seat = Some(seat);
+            self.guest = None;
+            self.wire.forget_exporter();
+        }
+        self.talk.tell(input);
+    }
+
+    async fn start_tls(&mut self) -> io::Result<()> {
+        if !self.talk.framing.is_clean() {
+            // What came in the clear must not be taken for something that came through TLS.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "data behind <starttls/>"));
+        }
+        self.talk.framing.restart();
+        self.wire.start_tls(self.world.tls_xmpp.clone())?;
+        let left = self.talk.machine.deadline().map(|d| d.saturating_duration_since(Instant::now()));
+        let left = left.unwrap_or(self.world.handshake_time());
+        let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
+        tokio::time::timeout(left, self.wire.shake_hands()).await.map_err(timed_out)??;
+        self.outbox.secured();
+        let exporter = self.wire.exporter();
+        self.talk.tell(c2s::Input::Secured(c2s::Channel { exporter }));
+        Ok(())
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wake>> {
+        if let Poll::Ready(mail) = self.outbox.poll_mail(cx) {
+            return Poll::Ready(Ok(Wake::Mail(mail)));
+        }
+        // The bytes are lent for the length of the call, so the machines take them within it.
+        let talk = &mut self.talk;
+        match self.wire.poll_read(cx, |bytes| talk.take(bytes)) {
+            Poll::Ready(Ok(Some(()))) => return Poll::Ready(Ok(Wake::Read)),
+            Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Wake::Eof)),
+            Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+            Poll::Pending => {}
+        }
+        if self.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) == Some(Poll::Ready(())) {
+            self.timer = None;
+            return Poll::Ready(Ok(Wake::Time));
+        }
+        Poll::Pending
+    }
+
+    /// Writes what the user's actor has for the client.
+    async fn write_mail(&mut self, mail: Mail) -> io::Result<()> {
+        let mut rest = mail.deliveries;
+        while !rest.is_empty() {
+            while let Some(delivery) = rest.pop_front() {
+                self.talk.framing.write_stanza(&delivery, &mut self.talk.out);
+                self.writing.push_back(delivery);
+                if self.talk.out.len() >= WRITE_BYTES_SOFT {
+                    break;
+                }
+            }
+            if let Err(e) = self.flush().await {
+                self.writing.append(&mut rest);
+                return Err(e);
+            }
+            for delivery in std::mem::take(&mut self.writing) {
+                if let (Some(seat), Some(receipt)) = (&self.seat, delivery.receipt) {
+                    seat.acked(receipt);
+                }
+            }
+        }
+        if let Some(why) = mail.close {
+            self.talk.tell(c2s::Input::Fail(stream_error(&why)));
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.talk.out.is_empty() {
+            return Ok(());
+        }
+        let out = std::mem::take(&mut self.talk.out);
+        self.wire.write_all(&out).await
+    }
+
+    /// Keeps the timer at the machine's deadline.
+    fn wind(&mut self) {
+        match (self.talk.machine.deadline(), &mut self.timer) {
+            (None, timer) => *timer = None,
+            (Some(deadline), Some(timer)) => {
+                if timer.deadline().into_std() != deadline {
+                    timer.as_mut().reset(deadline.into());
+                }
+            }
+            (Some(deadline), none) => *none = Some(Box::pin(sleep_until(deadline.into()))),
+        }
+    }
+}
+
+impl<F: Framing> Talk<F> {
+    /// Lets the machines take what came (or, without bytes, what was kept), up to the first thing
+    /// that has to be dealt with before the next piece is looked at.
+    fn take(&mut self, bytes: &[u8]) {
+        let Talk { framing, machine, todo, out, .. } = self;
+        let now = Instant::now();
+        // The framing is busy with reading while the machine speaks: only stanzas are taken at once.
+        let mut said = Vec::new();
+        let mut carrier_says = Vec::new();
+        let limits = *machine.limits();
+        let fed = framing.feed(bytes, &limits, &mut carrier_says, &mut |piece| {
+            machine.handle(
+                now,
+                match piece {
+                    Input::Open(open) => c2s::Input::Open(open),
+                    Input::Element(xml, scope) => c2s::Input::Element(xml, scope),
+                    Input::Close => c2s::Input::Close,
+                },
+            );
+            while let Some(output) = machine.poll() {
+                match output {
+                    c2s::Output::Stanza(stanza) if said.is_empty() => todo.push_back(Todo::Stanza(stanza)),
+                    other => said.push(other),
+                }
+            }
+            said.is_empty() && !machine.waiting() && todo.len() < STANZAS_MAX
+        });
+        out.append(&mut carrier_says);
+        for output in said {
+            self.put(output);
+        }
+        match fed {
+            Ok(Fed::More) => {}
+            Ok(Fed::Gone) => self.ended = true,
+            Err(error) => self.tell(c2s::Input::Fail(error)),
+        }
+    }
+
+    /// Something else happened to the machine.
+    fn tell(&mut self, input: c2s::Input<'_>) {
+        self.machine.handle(Instant::now(), input);
+        while let Some(output) = self.machine.poll() {
+            self.put(output);
+        }
+    }
+
+    fn put(&mut self, output: c2s::Output) {
+        login::count(&output);
+        let Talk { framing, out, todo, .. } = self;
+        match output {
+            c2s::Output::Open(open) => framing.write_open(&open, out),
+            c2s::Output::Restart => framing.restart(),
+            c2s::Output::Element(xml) => framing.write_xml(&xml, out),
+            c2s::Output::Error(error) => framing.write_error(&error, out),
+            c2s::Output::Close => framing.write_close(out),
+            c2s::Output::StartTls => todo.push_back(Todo::StartTls),
+            c2s::Output::Lookup(user, _) => {
+                todo.push_back(Todo::Ask(Question::Lookup(user)));
+            }
+            c2s::Output::CheckPlain(user, password) => {
+                todo.push_back(Todo::Ask(Question::CheckPlain(user, password)));
+            }
+            c2s::Output::Bind(user, resource) => todo.push_back(Todo::Ask(Question::Bind(user, resource))),
+            c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza)),
+            c2s::Output::Ended => self.ended = true,
+        }
+    }
+}

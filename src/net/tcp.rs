@@ -1,0 +1,93 @@
+//! XMPP over TCP (RFC 6120): the framing of a stream that is one long document.
+
+use super::World;
+use super::stream::{self, Fed, Framing, Input};
+use super::wire::Wire;
+use herald_session::{Delivery, Transport};
+use herald_xmpp::stream::tcp::{self, Piece, Reader};
+use herald_xmpp::stream::{Open, StreamError};
+use herald_xmpp::xml::Limits;
+use std::sync::Arc;
+
+/// Serves one connection.
+pub(crate) async fn run(world: Arc<World>, wire: Wire) {
+    stream::run(world, wire, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false }).await;
+}
+
+struct Tcp {
+    reader: Reader,
+    /// Read, but not looked at yet: it came behind something that had to be dealt with first.
+    kept: Vec<u8>,
+    /// Our header is out: the prefix `stream` is bound for what follows.
+    opened: bool,
+}
+
+impl Framing for Tcp {
+    const TRANSPORT: Transport = Transport::Tcp;
+
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        _out: &mut Vec<u8>,
+        each: &mut dyn FnMut(Input<'_>) -> bool,
+    ) -> Result<Fed, StreamError> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let all = if kept.is_empty() {
+            bytes
+        } else {
+            kept.extend_from_slice(bytes);
+            &kept
+        };
+        let mut at = 0;
+        let mut go_on = true;
+        while go_on {
+            let Some((piece, used)) = self.reader.push(&all[at..], limits)? else { return Ok(Fed::More) };
+            at += used;
+            go_on = each(match piece {
+                Piece::Open(open) => Input::Open(open),
+                Piece::Element(xml, scope) => Input::Element(xml, scope),
+                Piece::Close => Input::Close,
+            });
+        }
+        if at == all.len() {
+            self.reader.push(&[], limits)?; // it still holds the piece that it lent out
+        }
+        self.kept = all[at..].to_vec();
+        Ok(Fed::More)
+    }
+
+    fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    fn is_clean(&self) -> bool {
+        self.kept.is_empty() && !self.reader.pending()
+    }
+
+    fn restart(&mut self) {
+        self.reader.restart();
+        self.opened = false;
+    }
+
+    fn write_open(&mut self, open: &Open, out: &mut Vec<u8>) {
+        tcp::write_open(open, out);
+        self.opened = true;
+    }
+
+    fn write_xml(&mut self, xml: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(xml.as_bytes());
+    }
+
+    fn write_error(&mut self, error: &StreamError, out: &mut Vec<u8>) {
+        error.write(self.opened, out);
+    }
+
+    fn write_stanza(&mut self, delivery: &Delivery, out: &mut Vec<u8>) {
+        delivery.stanza.write(delivery.to.as_ref(), false, out);
+    }
+
+    fn write_close(&mut self, out: &mut Vec<u8>) {
+        tcp::write_close(out);
+    }
+}
