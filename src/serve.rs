@@ -30,6 +30,8 @@ pub const TOKEN: &str = "admin.token";
 const SECRET: &str = "server.secret";
 /// Held by the server that runs on a data folder, within it.
 const LOCK: &str = "herald.lock";
+/// How long actors get to handle the mail they have once no client is left.
+const ACTORS_STOP_MAX: Duration = Duration::from_millis(300);
 /// From the first signal to the end of the process, whatever hangs.
 const STOP_MAX: Duration = Duration::from_millis(9_700);
 
@@ -92,7 +94,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     tracing::info!("stopping: clients have {} s to take their leave", config.drain_secs);
     end_in_any_case();
     tokio::select! {
-        ended = drain(&config, &net, &sessions, store, admin) => ended,
+        ended = drain(&config, &net, &state, admin) => ended,
         () = signals.next() => {
             tracing::warn!("a second signal: ending at once");
             std::process::exit(1);
@@ -100,23 +102,20 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     }
 }
 
-async fn drain(
-    config: &Config,
-    net: &Net,
-    sessions: &Sessions,
-    store: Arc<dyn Store>,
-    admin: Option<Admin>,
-) -> Result<()> {
+async fn drain(config: &Config, net: &Net, state: &State, admin: Option<Admin>) -> Result<()> {
     net.drain();
-    let left = sessions.drain(Duration::from_secs(config.drain_secs.into())).await;
+    let left = state.sessions.drain(Duration::from_secs(config.drain_secs.into())).await;
     if left > 0 {
         tracing::warn!("{left} sessions did not end in time");
     }
     net.stop();
+    // Actors may still have mail, and what they do with it must reach the store before that closes.
+    state.system.shutdown(ACTORS_STOP_MAX).await;
     if let Some(admin) = admin {
         admin.stop().await;
     }
     let _ = std::fs::remove_file(config.data_dir.join(ADDRESSES)); // it may have been removed already
+    let store = state.store.clone();
     tokio::task::spawn_blocking(move || store.close()).await.context("closing the database")??;
     tracing::info!("stopped");
     Ok(())
@@ -163,7 +162,6 @@ fn session_settings(config: &Config) -> herald_session::Settings {
         roster_max: config.limits.roster_max,
         offline_max: config.offline.messages_max,
         idle_secs: config.limits.idle_secs,
-        mailbox_bytes_max: config.limits.mailbox_bytes_max,
         ..herald_session::Settings::new(&config.domain)
     }
 }

@@ -16,7 +16,7 @@ settings! {
         data_dir: PathBuf = PathBuf::from("data");
         /// How long clients get to take their leave when the server is told to stop; then their
         /// connections are cut. The process is gone within 10 seconds.
-        drain_secs: u32 = 8, 0..9 "seconds";
+        drain_secs: u32 = 8, 0..8 "seconds";
     }
 
     /// Where the server listens. "" switches a listener off; port 0 takes any free port
@@ -80,8 +80,6 @@ settings! {
         /// What waits to be written to one connection; beyond it the connection is closed, and what
         /// was not delivered goes to the user's other resources or is kept.
         outbox_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
-        /// What waits for one user's actor; its own clients wait, others get `resource-constraint`.
-        mailbox_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
         /// Resources of one user at a time; one more is refused with `resource-constraint`.
         resources_max: u32 = 32, 1..1_000 "resources";
         /// Contacts in one roster; one more is refused with `resource-constraint`.
@@ -111,7 +109,7 @@ settings! {
 
     /// Messages kept for users who are away (XEP-0160).
     offline Offline {
-        /// Kept for one user; one more is refused with `service-unavailable`.
+        /// Kept for one user; one more goes back to its sender with `resource-constraint`.
         messages_max: u32 = 1_000, 0..1_000_000 "messages";
     }
 
