@@ -144,12 +144,9 @@ fn element() -> impl Strategy<Value = String> {
             }
         })
     };
-    let content = leaf.prop_recursive(4, 24, 4, {
-        let tagged = tagged;
-        move |inner| {
-            let several = prop::collection::vec(inner, 0..4).prop_map(|v| v.concat()).boxed();
-            tagged(several)
-        }
+    let content = leaf.prop_recursive(4, 24, 4, move |inner| {
+        let several = prop::collection::vec(inner, 0..4).prop_map(|v| v.concat()).boxed();
+        tagged(several)
     });
     prop::collection::vec(content, 0..4).prop_map(|v| format!("<r xmlns:p='urn:p' xmlns:q='urn:q'>{}</r>", v.concat()))
 }

@@ -98,6 +98,13 @@ pub(crate) fn resolve_attr(raw: &str) -> Option<Cow<'_, str>> {
     resolve(raw, true).map(Cow::Owned)
 }
 
+/// Is every reference in `raw` one? What [`resolve_attr`] would say, nothing built.
+pub(crate) fn references_ok(raw: &str) -> bool {
+    let bytes = raw.as_bytes();
+    memchr::memchr_iter(b'&', bytes)
+        .all(|i| memchr(b';', &bytes[i..]).is_some_and(|end| reference(&raw[i + 1..i + end]).is_some()))
+}
+
 fn resolve(raw: &str, attribute: bool) -> Option<String> {
     let bytes = raw.as_bytes();
     let mut out = String::with_capacity(raw.len());

@@ -1,6 +1,6 @@
 //! The strict layer over quick-xml: what XMPP forbids is refused, within limits, in linear time.
 
-use super::chars::{chars_ok, is_space, qname, reference, resolve_attr};
+use super::chars::{chars_ok, is_space, qname, reference, references_ok, resolve_attr};
 use super::tag::{Attrs, declared_prefix};
 use super::{Limits, Scope, XmlError};
 use crate::ns;
@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 
 use XmlError::NotWellFormed;
+
+const BAD_REFERENCE: XmlError = NotWellFormed("a reference to nothing");
 
 /// Checks one whole element standing in `scope`: `Ok` means that [`Element`](super::Element) reads it
 /// as any conforming parser would. White space around it is allowed.
@@ -75,7 +77,7 @@ fn run(xml: &str, scope: &Scope, limits: &Limits, open: bool) -> Result<(), XmlE
             }
             Event::CData(_) => {}
             Event::GeneralRef(name) => {
-                reference(&name).ok_or(NotWellFormed("a reference to nothing"))?;
+                reference(&name).ok_or(BAD_REFERENCE)?;
             }
             Event::Comment(_) => return Err(XmlError::Restricted("a comment")),
             Event::DocType(_) => return Err(XmlError::Restricted("a DTD")),
@@ -166,9 +168,9 @@ impl<'a> Walk<'a, '_> {
             }
             plain.push(name);
             let (prefix, local) = qname(name).ok_or(NotWellFormed("an attribute name"))?;
-            let value = attribute_value(value)?;
+            attribute_value(value)?;
             if let Some(declared) = declared_prefix(name) {
-                self.declare(declared, value)?;
+                self.declare(declared, resolve_attr(value).ok_or(BAD_REFERENCE)?)?;
             } else if !prefix.is_empty() {
                 prefixed.push((prefix, local));
             }
@@ -215,13 +217,13 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-fn attribute_value(raw: &str) -> Result<Cow<'_, str>, XmlError> {
+fn attribute_value(raw: &str) -> Result<(), XmlError> {
     // One walk for the usual value, in which nothing stands for something else.
-    if !raw.bytes().any(|b| b < 0x20 || b == b'&' || b == b'<') {
-        return Ok(Cow::Borrowed(raw));
+    if !raw.bytes().any(|b| b == b'&' || b == b'<') {
+        return Ok(());
     }
     if memchr(b'<', raw.as_bytes()).is_some() {
         return Err(NotWellFormed("< in an attribute value"));
     }
-    resolve_attr(raw).ok_or(NotWellFormed("a reference to nothing"))
+    if references_ok(raw) { Ok(()) } else { Err(BAD_REFERENCE) }
 }
