@@ -81,7 +81,8 @@ function drawStatus({ state, reason }) {
   const gone = state === 'offline';
   login.querySelector('button').disabled = state === 'connecting';
   const transport = chat.service.startsWith('ws') ? 'WebSocket' : 'BOSH';
-  $('connection').textContent = state === 'online' ? `Connected · ${transport}` : CONNECTION_WORDS[state];
+  const unseen = make('span', { className: 'unseen', textContent: 'Connected over ' });
+  $('connection').replaceChildren(...(state === 'online' ? [unseen, transport] : [CONNECTION_WORDS[state]]));
   $('connection').dataset.state = state;
   $('compose').querySelector('button').disabled = state !== 'online';
   $('login-page').hidden = loggedIn && !gone;
