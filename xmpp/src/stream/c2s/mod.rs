@@ -48,7 +48,7 @@ pub struct Settings {
     /// From the first byte to a bound resource; then the stream ends with `connection-timeout`.
     pub login_secs: u32,
     /// Failed logins on one stream; after the last one the stream ends with `policy-violation`.
-    /// RFC 6120 section 6.4.5 wants 2 to 5.
+    /// RFC 6120 section 6.4.5 wants 2 to 5 retries, which makes 3 to 6 tries.
     pub sasl_tries_max: u32,
     /// Rounds of PBKDF2 that new accounts get: what a stranger is told of a user there is not.
     pub scram_iterations: u32,

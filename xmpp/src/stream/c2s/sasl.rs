@@ -155,7 +155,7 @@ impl Stream {
     }
 
     /// The login failed. Another may be tried, but not for ever: RFC 6120 section 6.4.5 wants 2 to 5
-    /// tries and `policy-violation` behind the last. Every failure counts, whatever its condition and
+    /// retries and `policy-violation` behind the last. Every failure counts, whatever its condition and
     /// also our own, for each costs us work that a stranger asks for.
     fn refuse(&mut self, failure: Failure) {
         let State::Login(login) = &mut self.state else { return };
