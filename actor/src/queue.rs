@@ -99,25 +99,35 @@ impl<T> Default for RunQueue<T> {
 #[cfg(not(loom))]
 type Items<T> = crossbeam_queue::SegQueue<T>;
 
-/// loom knows nothing of `crossbeam`'s queue, which has its own tests; a locked one stands in for it.
+/// loom knows nothing of `crossbeam`'s queue, which has its own tests. This stands in for it and promises less: like
+/// the real one, `is_empty` takes no lock, so nothing but the two fences orders it against `asleep`.
 #[cfg(loom)]
-struct Items<T>(Mutex<std::collections::VecDeque<T>>);
+struct Items<T> {
+    items: Mutex<std::collections::VecDeque<T>>,
+    len: AtomicUsize,
+}
 
 #[cfg(loom)]
 impl<T> Items<T> {
     fn new() -> Self {
-        Items(Mutex::new(std::collections::VecDeque::new()))
+        Items { items: Mutex::new(std::collections::VecDeque::new()), len: AtomicUsize::new(0) }
     }
 
     fn push(&self, item: T) {
-        self.0.lock().push_back(item);
+        self.items.lock().push_back(item);
+        self.len.fetch_add(1, Ordering::Release);
     }
 
     fn pop(&self) -> Option<T> {
-        self.0.lock().pop_front()
+        if self.is_empty() {
+            return None;
+        }
+        let item = self.items.lock().pop_front()?;
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        Some(item)
     }
 
     fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.len.load(Ordering::Acquire) == 0
     }
 }
