@@ -205,6 +205,7 @@ impl World {
         let sent: Vec<u32> = (1..=self.sent_down).collect();
         let mut all = self.acked.clone();
         all.extend(self.undelivered.as_ref().expect("an end"));
+        all.sort_unstable(); // what is asked for again is acknowledged later than what followed it
         assert_eq!(all, sent, "acknowledged, then undelivered: everything once");
         for n in &sent[self.came_down.len()..] {
             assert!(!self.acked.contains(n), "{n} is acknowledged and lost");

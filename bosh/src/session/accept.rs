@@ -160,7 +160,7 @@ impl<T: Item> Session<T> {
                 self.repeated_too_often(ticket);
             }
         } else if let Some(kept) = self.replay.find(body.rid) {
-            kept.repeats += 1;
+            kept.asked_again(self.window.last);
             if kept.repeats > often {
                 return self.violated(Some(ticket), Condition::PolicyViolation);
             }
@@ -205,13 +205,11 @@ impl<T: Item> Session<T> {
     /// What this request says about the answers its client has.
     fn covered_by(&mut self, body: &Body, empty: bool, was_early: bool) {
         let before = body.rid.number() - 1;
-        // No client has so many open, not even with the one more to pause or terminate.
-        let mut covered = body.rid.number().saturating_sub(u64::from(self.terms.replayable()));
+        let mut covered = 0;
         match body.ack {
             Some(ack) if self.terms.acks => {
-                let ack = ack.min(before);
-                covered = covered.max(ack);
-                self.report = self.replay.after(ack).and_then(|k| Some((k.rid, self.now - k.at()?)));
+                covered = ack.min(before);
+                self.report = self.replay.after(covered).and_then(|k| Some((k.rid, self.now - k.at()?)));
             }
             // Section 9.2: no ack means that there is nothing it waits for.
             None if self.terms.acks => {
@@ -223,7 +221,7 @@ impl<T: Item> Session<T> {
             _ if empty && !was_early && self.terms.requests == 2 => covered = before,
             _ => {}
         }
-        let items = self.replay.cover(covered);
+        let items = self.replay.cover(covered, body.rid);
         self.outputs.extend(items.into_iter().map(Output::Acked));
         if let (true, Some(ack)) = (self.terms.acks, body.ack) {
             self.replay.forget(ack.min(before));

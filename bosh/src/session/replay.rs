@@ -1,11 +1,15 @@
 //! The latest responses, kept byte for byte for a client that lost one (XEP-0124 section 14.3).
 //!
-//! Section 14.3 has `requests` of them kept. We keep one more: Strophe.js makes a new request when
-//! the younger of two was answered first, and only then asks again for the answer to the older.
+//! Section 14.3 has `requests` of them kept. We keep one more, and one that is asked for again longer:
+//! Strophe.js, when the younger of two requests is answered first, asks again for the answer to the
+//! older and goes on with new requests beside it.
 
 use crate::{Rid, write};
 use bytes::Bytes;
 use std::time::Instant;
+
+/// How often asking for a response again makes it stay. Bounds what a client can make us keep.
+const STAYS_MAX: u16 = 4;
 
 /// The responses that may be asked for again, and the items in them that the client may not have.
 pub(super) struct Replay<T> {
@@ -22,6 +26,8 @@ pub(super) struct Kept<T> {
     pub repeats: u16,
     /// It answered a pause request: kept as long as it is among the latest, but not counted.
     pub pause: bool,
+    /// How many requests had followed when it was last asked for again.
+    followed: u16,
     said: Option<Box<Said<T>>>, // `None`: nothing; what an idle session keeps is small
 }
 
@@ -34,6 +40,19 @@ pub(super) struct Said<T> {
 }
 
 impl<T> Kept<T> {
+    /// It was asked for again, when `last` was the newest request.
+    pub fn asked_again(&mut self, last: Rid) {
+        self.repeats += 1;
+        if self.repeats <= STAYS_MAX {
+            self.followed = u16::try_from(last.number() - self.rid.number()).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// Whether so many requests have followed, up to `newest`, that the client must have it.
+    fn outlived(&self, newest: Rid, count: usize) -> bool {
+        newest >= self.rid.plus(u64::from(self.followed) + count as u64)
+    }
+
     pub fn body(&self) -> Bytes {
         self.said.as_ref().map_or(Bytes::from_static(write::EMPTY.as_bytes()), |s| s.body.clone())
     }
@@ -66,20 +85,23 @@ impl<T> Replay<T> {
         let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
         while let Some(oldest) = self.kept.first() {
             let enough = counted(&self.kept) > self.count || self.kept.len() >= 2 * self.count;
+            let stays = !oldest.outlived(rid, self.count);
             let unacked = oldest.rid.number() > self.acked;
-            if !enough || unacked && self.bytes() + said.body.len() <= unacked_bytes_max {
+            if !enough || stays || unacked && self.bytes() + said.body.len() <= unacked_bytes_max {
                 break;
             }
             self.kept.remove(0);
         }
         let plain = said.items.is_empty() && said.body == write::EMPTY;
         let said = (!plain || unacked_bytes_max > 0).then(|| Box::new(said));
-        self.kept.push(Kept { rid, repeats: 0, pause, said });
+        self.kept.push(Kept { rid, repeats: 0, pause, followed: 0, said });
     }
 
-    /// The client has every response up to `rid`. Gives the items in them.
-    pub fn cover(&mut self, rid: u64) -> Vec<T> {
-        let covered = self.kept.iter_mut().filter(|k| k.rid.number() <= rid);
+    /// The client has every response up to `rid`, and those that `newest` shows it to have: it has
+    /// never so many requests open, not even with the one more to pause or terminate. Gives the items.
+    pub fn cover(&mut self, rid: u64, newest: Rid) -> Vec<T> {
+        let count = self.count;
+        let covered = self.kept.iter_mut().filter(|k| k.rid.number() <= rid || k.outlived(newest, count));
         covered.filter_map(|k| k.said.as_mut()).flat_map(|s| std::mem::take(&mut s.items)).collect()
     }
 
