@@ -29,6 +29,11 @@ impl Rid {
     pub(crate) fn plus(self, n: u64) -> Rid {
         Rid(self.0 + n)
     }
+
+    /// Whether it is at most `count` above `last`.
+    pub(crate) fn within(self, last: Rid, count: u8) -> bool {
+        self <= last.plus(count.into())
+    }
 }
 
 impl fmt::Display for Rid {

@@ -90,6 +90,7 @@ fn an_idle_session_owns_little() {
     let owned = usize::try_from(owned() - before).expect("more than before") - shared;
     let all = owned + size_of::<Session<Text>>();
     assert!(size_of::<Session<Text>>() <= 368, "{} bytes inline", size_of::<Session<Text>>());
+    println!("{all} bytes, {} of them inline", size_of::<Session<Text>>());
     assert!(all <= 600, "{all} bytes with the heap");
 }
 

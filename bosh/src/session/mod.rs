@@ -22,7 +22,7 @@ pub trait Item {
     /// on a stanza). An element that is written `<stream:..>` has that prefix declared around it.
     fn write(&self, out: &mut Vec<u8>);
 
-    /// About how many bytes that is: what it counts for in the queue.
+    /// About how many bytes that is: what it counts for in the queue. Always the same for one item.
     fn bytes_len(&self) -> usize;
 }
 
@@ -333,11 +333,5 @@ impl Terms {
     /// Whether nothing is ever held (section 12).
     fn polls(&self) -> bool {
         self.hold == 0 || self.wait_secs == 0
-    }
-}
-
-impl Rid {
-    fn within(self, last: Rid, count: u8) -> bool {
-        self <= last.plus(count.into())
     }
 }

@@ -421,3 +421,49 @@ fn hold_of_two() {
         "#]],
     );
 }
+
+/// An answer that is asked for again is kept for longer: its client goes on beside it.
+#[test]
+fn asked_again() {
+    live(expect![[r#"
+        > b R+1 | <message>1</message>
+        ^ <message>1</message>
+        v <m1/>
+        < b <b><m1/></b>
+        > c R+2 | <message>2</message>
+        ^ <message>2</message>
+        v <m2/>
+        < c <b><m2/></b>
+        > d R+1 | <message>1</message>
+        < d <b><m1/></b>
+        > e R+3 | <message>3</message>
+        = <stream:features/>
+        ^ <message>3</message>
+        v <m3/>
+        < e <b><m3/></b>
+        > f R+4 | <message>4</message>
+        ^ <message>4</message>
+        v <m4/>
+        < f <b><m4/></b>
+        > g R+1 | <message>1</message>
+        < g <b><m1/></b>
+        > h R+5 | <message>5</message>
+        = <m2/>
+        ^ <message>5</message>
+        v <m5/>
+        < h <b><m5/></b>
+        > i R+6 | <message>6</message>
+        = <m3/>
+        ^ <message>6</message>
+        v <m6/>
+        < i <b><m6/></b>
+        > j R+7 | <message>7</message>
+        = <m1/>
+        = <m4/>
+        ^ <message>7</message>
+        v <m7/>
+        < j <b><m7/></b>
+        > k R+1 | <message>1</message>
+        < k <b type='terminate' condition='item-not-found'/>
+    "#]]);
+}
