@@ -56,7 +56,7 @@ fn what_is_over_a_limit_is_refused_for_little() {
     let bomb = format!("<a b='{}'/>", "&lol;".repeat(40_000));
     for (document, expected) in [
         (format!("<m{attributes}/>"), "too many attributes"),
-        (format!("<m{declarations}/>"), "too many attributes"),
+        (format!("<m{declarations}/>"), "too many namespace declarations"),
         ("<a>".repeat(10_000) + &"</a>".repeat(10_000), "elements nested too deep"),
         (format!("<a>{}</a>", "<b/>".repeat(60_000)), "too many elements"),
         (format!("<a>{}</a>", "x".repeat(300_000)), "too many bytes in one element"),

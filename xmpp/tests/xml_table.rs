@@ -227,8 +227,8 @@ fn limits_are_exact() {
     let inner = nested(depth_max as usize).replacen("<a></a>", "<a><b/></a>", 1);
     assert_eq!(verdict(inner.as_bytes()), Deep);
     let bindings = |n: usize| format!("<a{}>{}</a>", " xmlns:p='u'", decls_in_children(n - 1));
-    assert_eq!(verdict(bindings(128).as_bytes()), Fine);
-    assert_eq!(verdict(bindings(129).as_bytes()), Many("namespace declarations"));
+    assert_eq!(verdict(bindings(64).as_bytes()), Fine);
+    assert_eq!(verdict(bindings(65).as_bytes()), Many("namespace declarations"));
 }
 
 /// `n` declarations in elements nested four to a level.
@@ -248,6 +248,9 @@ fn a_lone_start_tag() {
     let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='a'>";
     assert_eq!(verdict(header), Ok(()));
     assert_eq!(verdict("<stream:stream to='a'>"), Err(XmlError::UnboundPrefix));
+    let bindings = |n: usize| format!("<a{}>", (0..n).map(|i| format!(" xmlns:p{i}='u'")).collect::<String>());
+    assert_eq!(verdict(&bindings(16)), Ok(()));
+    assert_eq!(verdict(&bindings(17)), Err(XmlError::TooMany("namespace declarations")));
     for bad in ["<a/>", "<a></a>", "<a><b>", "<a>x</a>", "<a b='1' b='2'>", "<a", "", "<a b=<'>"] {
         assert!(matches!(verdict(bad), Err(XmlError::NotWellFormed(_))), "{bad}");
     }

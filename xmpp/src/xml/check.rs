@@ -63,12 +63,17 @@ fn run(xml: &str, scope: &Scope, limits: &Limits, open: bool) -> Result<(), XmlE
     loop {
         // Slices of `xml` itself, which the events would not let go of.
         let at = reader.buffer_position() as usize;
-        match reader.read_event().map_err(|_| NotWellFormed("the markup"))? {
+        let event = reader.read_event().map_err(|_| NotWellFormed("the markup"))?;
+        let empty = matches!(event, Event::Empty(_));
+        match event {
             Event::Start(tag) | Event::Empty(tag) => {
                 let attrs_at = at + 1 + tag.name().0.len();
-                let attrs = &xml[attrs_at..attrs_at + tag.attributes_raw().len()];
-                let empty = reader.buffer_position() as usize > attrs_at + attrs.len() + 1;
-                walk.start(&xml[at + 1..attrs_at], attrs, empty)?;
+                let attrs_end = attrs_at + tag.attributes_raw().len();
+                let (Some(name), Some(attrs)) = (xml.get(at + 1..attrs_at), xml.get(attrs_at..attrs_end)) else {
+                    return Err(NotWellFormed("a tag"));
+                };
+                debug_assert_eq!((name, attrs), (tag.name().0, tag.attributes_raw()));
+                walk.start(name, attrs, empty)?;
             }
             Event::End(_) => walk.end(),
             Event::Text(text) => walk.text(&text)?,
@@ -86,13 +91,19 @@ fn run(xml: &str, scope: &Scope, limits: &Limits, open: bool) -> Result<(), XmlE
             Event::Eof => break,
         }
     }
+    if open && walk.bound.len() > HEADER_BINDINGS_MAX {
+        return Err(XmlError::TooMany("namespace declarations"));
+    }
     let whole = if open { walk.elements == 1 && walk.depth == 1 } else { walk.ended };
     if whole { Ok(()) } else { Err(NotWellFormed("an element without an end")) }
 }
 
 /// Most prefixes bound inside one another in one top-level element: looking one up walks over them.
 /// One more is [`XmlError::TooMany`].
-const BINDINGS_MAX: usize = 128;
+const BINDINGS_MAX: usize = 64;
+/// Most prefixes bound by a lone start tag: every stanza of the stream is searched for each of them.
+/// One more is [`XmlError::TooMany`].
+const HEADER_BINDINGS_MAX: usize = 16;
 
 /// Where the walk over the events is.
 struct Walk<'a, 's> {

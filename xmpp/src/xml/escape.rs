@@ -5,6 +5,9 @@
 use super::chars::char_ok;
 use std::borrow::Cow;
 
+/// The first byte of U+FFFE and U+FFFF, and of others that are fine.
+const MAY_BEGIN_U_FFFE: u8 = 0xEF;
+
 /// `s` as character data: `<`, `>`, `&` and `\r` become references; what XML cannot hold is dropped.
 pub fn escape_text(s: &str) -> Cow<'_, str> {
     escape(s, text_reference)
@@ -26,9 +29,7 @@ pub fn push_attr(out: &mut Vec<u8>, s: &str) {
     push(out, s, attr_reference);
 }
 
-/// What to write for a byte that cannot stand for itself. 0xEF may begin U+FFFE, so it is looked at.
-type Reference = fn(u8) -> Option<&'static [u8]>;
-
+/// What to write for a byte that cannot stand for itself.
 fn text_reference(b: u8) -> Option<&'static [u8]> {
     match b {
         b'<' => Some(b"&lt;"),
@@ -51,8 +52,8 @@ fn attr_reference(b: u8) -> Option<&'static [u8]> {
     }
 }
 
-fn escape(s: &str, reference: Reference) -> Cow<'_, str> {
-    if s.bytes().all(|b| b != 0xEF && reference(b).is_none()) {
+fn escape(s: &str, reference: impl Fn(u8) -> Option<&'static [u8]>) -> Cow<'_, str> {
+    if s.bytes().all(|b| b != MAY_BEGIN_U_FFFE && reference(b).is_none()) {
         return Cow::Borrowed(s);
     }
     let mut out = Vec::with_capacity(s.len() + 16);
@@ -61,11 +62,11 @@ fn escape(s: &str, reference: Reference) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8(out).unwrap_or_default())
 }
 
-fn push(out: &mut Vec<u8>, s: &str, reference: Reference) {
+fn push(out: &mut Vec<u8>, s: &str, reference: impl Fn(u8) -> Option<&'static [u8]>) {
     let bytes = s.as_bytes();
     let mut from = 0; // what is before it is written
     for (i, &b) in bytes.iter().enumerate() {
-        if b == 0xEF {
+        if b == MAY_BEGIN_U_FFFE {
             if !s[i..].chars().next().is_none_or(char_ok) {
                 out.extend_from_slice(&bytes[from..i]);
                 from = i + 3;
