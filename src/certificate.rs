@@ -49,6 +49,14 @@ impl Certificate {
     }
 }
 
+/// Can the configured certificate be used? Makes nothing.
+pub fn check(tls: &Tls) -> Result<()> {
+    if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
+        configure(certificate, key)?;
+    }
+    Ok(())
+}
+
 fn configure(certificate: &Path, key: &Path) -> Result<rustls::ServerConfig> {
     let (chain, key) = (read_chain(certificate)?, read_key(key)?);
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -38,7 +38,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What jemalloc is told: memory that is free goes back to the system within a second or two, so that
 /// a parked connection costs what it holds and not what it once held; few arenas, for the same end.
 const MALLOC_CONF: &[u8; 86] =
-    b"narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true,tcache_max:4096\0";
+    b"narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true,tcache_max:4096\0";
 
 /// Where jemalloc looks for it when the process starts.
 #[repr(transparent)]

@@ -39,6 +39,16 @@ fn accounts_are_made_listed_changed_and_removed_without_a_server() {
 }
 
 #[test]
+fn accounts_of_an_earlier_domain_are_told_apart() {
+    let home = Home::new("domain = 'old.example'");
+    home.user("alice", "a");
+    let text = fs::read_to_string(home.config_file()).expect("it is there").replace("old.example", "new.example");
+    fs::write(home.config_file(), text).expect("written");
+    home.user("alice", "a");
+    assert_eq!(stdout(&home.run(&["user", "list"], "")), "alice\nalice@old.example\n");
+}
+
+#[test]
 fn a_uid_or_password_that_cannot_be_is_refused() {
     let home = Home::new("");
     for (uid, password, why) in [
@@ -160,6 +170,15 @@ fn a_start_that_fails_says_why_in_one_line() {
         .expect("written");
     let why = reason(&home.run(&["serve"], ""));
     assert!(why.contains("the database in ") && why.contains("damaged"), "{why}");
+
+    let home = Home::new("");
+    home.user("alice", "secret");
+    let database = home.data_dir().join("herald.db");
+    let mut bytes = fs::read(&database).expect("it is there");
+    bytes[60..64].copy_from_slice(&9_999_u32.to_be_bytes()); // SQLite's user_version: the version of the schema
+    fs::write(&database, bytes).expect("written");
+    let why = reason(&home.run(&["serve"], ""));
+    assert!(why.contains("9999") && why.contains("use a newer program"), "{why}");
 
     let home = Home::new("");
     fs::create_dir(home.data_dir()).expect("made");

@@ -83,3 +83,12 @@ fn the_file_with_all_defaults_is_the_one_in_etc() {
     assert!(example.ends_with(&stdout(&out)));
     assert!(stdout(&out).len() > 1_000);
 }
+
+#[test]
+fn check_config_tries_the_certificate() {
+    let home = Home::new("[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'");
+    let out = home.run(&["check-config"], "");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(stderr(&out).contains("c.pem: no certificate can be read"), "{}", stderr(&out));
+    assert!(!home.data_dir().exists());
+}

@@ -61,7 +61,8 @@ enum User {
     Del { uid: String },
     /// Print every uid, one on each line
     List,
-    /// Make many accounts from lines `uid,password`; one that is there gets the new password
+    /// Make many accounts from lines `uid,password`; one that is there gets the new password, its
+    /// sessions go on
     Import {
         /// A CSV file, or - for standard input; a first line that reads `uid,password` is a heading
         file: PathBuf,
@@ -113,6 +114,7 @@ fn check_config(cli: &Cli, defaults: bool) -> Result<ExitCode> {
     }
     match Config::load(cli.config.as_deref()) {
         Ok((config, file)) => {
+            crate::certificate::check(&config.tls)?;
             let file = file.map_or("the defaults".into(), |f| f.display().to_string());
             print(&format!("# in force: {file}\n{}", commented(&config, false)))?;
             Ok(ExitCode::SUCCESS)

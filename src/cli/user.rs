@@ -69,12 +69,20 @@ pub fn list(config: &Config) -> Result<()> {
     let mut after = None;
     loop {
         let page = wait(|then| store.accounts(after, LIST_PAGE, then))?;
-        let lines: String = page.iter().filter_map(|user| user.local()).map(|uid| format!("{uid}\n")).collect();
+        let lines: String = page.iter().map(|user| format!("{}\n", shown(user, &config.domain))).collect();
         print(&lines)?;
         after = page.last().cloned();
         if after.is_none() {
             return Ok(store.close()?);
         }
+    }
+}
+
+/// The uid; the whole address when it is of a domain that was configured earlier.
+fn shown<'u>(user: &'u BareJid, domain: &str) -> &'u str {
+    match user.local() {
+        Some(uid) if user.domain() == domain => uid,
+        _ => user.as_str(),
     }
 }
 
