@@ -114,16 +114,15 @@ impl<T> Items<T> {
     }
 
     fn push(&self, item: T) {
-        self.items.lock().push_back(item);
+        let mut items = self.items.lock();
+        items.push_back(item);
         self.len.fetch_add(1, Ordering::Release);
     }
 
     fn pop(&self) -> Option<T> {
-        if self.is_empty() {
-            return None;
-        }
-        let item = self.items.lock().pop_front()?;
-        self.len.fetch_sub(1, Ordering::Relaxed);
+        let mut items = self.items.lock();
+        let item = items.pop_front()?;
+        self.len.fetch_sub(1, Ordering::Release);
         Some(item)
     }
 
