@@ -28,3 +28,10 @@ impl Clock for SystemClock {
         Now { at: Instant::now(), unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX) }
     }
 }
+
+/// The clock of an actor system: the real one, or one that a test moves.
+impl Clock for herald_actor::Clock {
+    fn now(&self) -> Now {
+        Now { at: herald_actor::Clock::now(self), unix_ms: herald_actor::Clock::unix_ms(self) }
+    }
+}

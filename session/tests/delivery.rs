@@ -26,8 +26,9 @@ fn check(kind: Kind, address: Address, priorities: &[Option<i8>], expected: Choi
 #[test]
 fn messages_are_table_1() {
     use Choice::{Bounce, Ignore, Offline};
+    type Row = (&'static [Option<i8>], Address, [Choice; 5]);
     #[rustfmt::skip]
-    let rows: &[(&[Option<i8>], Address, [Choice; 5])] = &[
+    let rows: &[Row] = &[
         // no active resources: none bound, or connected without presence
         (&[], BARE,                    [Offline,    Offline,    Bounce,  Ignore,     Ignore]),
         (&[], GONE,                    [Bounce,     Offline,    Bounce,  Ignore,     Ignore]),

@@ -32,7 +32,8 @@ fn to_the_account_and_to_a_resource() {
     let (low, high) = (town.login("bob", "low"), town.login("bob", "high"));
     town.send(&high, "<presence><priority>5</priority></presence>");
     let silent = town.bind("bob", "silent");
-    (low.take(), high.take());
+    low.take();
+    high.take();
 
     town.send(&ann, "<message type='chat' to='bob@house.example' id='1'><body>x</body><a xmlns='b'/></message>");
     let whole = "<message from='ann@house.example/a' to='bob@house.example' id='1' type='chat'><body>x</body><a xmlns='b'/></message>";
@@ -50,7 +51,8 @@ fn to_the_account_and_to_a_resource() {
     }
     // one stanza for all who get it
     town.send(&low, "<presence><priority>5</priority></presence>");
-    (low.take(), high.take());
+    low.take();
+    high.take();
     chat(&mut town, &ann, "bob@house.example", "both");
     let (a, b) = (low.take(), high.take());
     assert!(std::sync::Arc::ptr_eq(&a[0].stanza, &b[0].stanza));
@@ -293,7 +295,8 @@ fn undelivered_goes_on_exactly_once() {
     let mut town = Town::new(&["ann", "bob"]);
     let ann = town.login("ann", "a");
     let (one, two) = (town.login("bob", "one"), town.login("bob", "two"));
-    (one.take(), two.take());
+    one.take();
+    two.take();
     // to both: who has it has it, so what comes back from the other is over
     chat(&mut town, &ann, "bob@house.example", "both");
     let back = one.take();
