@@ -49,10 +49,13 @@ impl Delivery {
 pub struct Copies(Arc<AtomicU32>);
 
 impl Copies {
-    /// For so many resources; one needs no count.
-    pub(crate) fn of(resources: usize) -> Option<Copies> {
-        let count = u32::try_from(resources).unwrap_or(u32::MAX);
-        (count > 1).then(|| Copies(Arc::new(AtomicU32::new(count))))
+    /// For so many resources.
+    pub(crate) fn of(resources: usize) -> Copies {
+        Copies(Arc::new(AtomicU32::new(u32::try_from(resources).unwrap_or(u32::MAX))))
+    }
+    /// How many have not come back.
+    pub(crate) fn out(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
     }
     /// One came back. Was it the last?
     pub(crate) fn give_back(&self) -> bool {

@@ -195,8 +195,9 @@ impl Sessions {
     pub async fn drain(&self, within: Duration) -> u64 {
         self.world.draining.store(true, Ordering::Release);
         let drained = async {
-            for (user, _) in self.world.users().iter() {
-                self.look(Some(&user), |answer| Input::Close(Box::new((None, Close::Shutdown, answer)))).await;
+            for (user, addr) in self.world.users().iter() {
+                let (answer, _) = oneshot::channel(); // what they answer is seen in the seats
+                self.world.tell(&user, addr, Input::Close(Box::new((None, Close::Shutdown, answer))));
             }
             loop {
                 let left = self.world.left.notified();

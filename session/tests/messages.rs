@@ -433,6 +433,95 @@ fn pushes_say_what_became_of_them() {
 }
 
 #[test]
+fn a_push_that_no_link_takes_is_not_called_delivered() {
+    let mut town = Town::new(&["ann"]);
+    let (one, two) = (town.login("ann", "1"), town.login("ann", "2"));
+    let say = "<message from='house.example'><body>hear</body></message>";
+    one.wire.full.store(true, Ordering::Relaxed);
+    let outcome = town.push("ann", say, Keep::Usual).unwrap();
+    assert_eq!((outcome.state, outcome.sessions), (SendtoState::Delivered, 1), "the other took it");
+    town.unbind(&one, Vec::new());
+    assert_eq!((two.bodies().len(), kept(&town, "ann").len()), (1, 0));
+
+    two.wire.full.store(true, Ordering::Relaxed);
+    let mut later = town.push_later("ann", say, Keep::Usual);
+    assert!(later.try_recv().is_err(), "nobody knows yet");
+    town.unbind(&two, Vec::new());
+    let outcome = later.try_recv().unwrap();
+    assert_eq!((outcome.state, outcome.sessions, outcome.id), (SendtoState::Stored, 0, Some(1)));
+    assert_eq!(kept(&town, "ann"), ["hear"]);
+}
+
+#[test]
+fn one_that_has_to_go_may_finish_its_sentence() {
+    let mut town = Town::new(&["ann", "bob"]);
+    let (ann, bob) = (town.login("ann", "a"), town.login("bob", "b"));
+    let new = town.login("ann", "a");
+    chat(&mut town, &ann, "bob@house.example", "last words");
+    assert_eq!(bob.bodies(), ["last words"]);
+    town.send(&ann, "<presence to='bob@house.example'/>");
+    town.drop(&ann);
+    chat(&mut town, &ann, "bob@house.example", "from the grave");
+    assert_eq!(bob.got(), [""; 0]);
+    drop(new);
+}
+
+/// What a feature sees of a user's day, and what it may ask.
+#[test]
+fn a_feature_sees_the_day_of_a_user() {
+    #[derive(Default)]
+    struct Diary(Vec<String>);
+    struct Writer;
+    impl Module for Writer {
+        fn register(self, points: &mut Points) {
+            points.started(|turn| {
+                turn.load("s", "k", |turn, value| {
+                    let words = format!("started {:?}", value.unwrap());
+                    turn.slot::<Diary>().0.push(words);
+                });
+            });
+            points.bound(|turn, binding| turn.slot::<Diary>().0.push(format!("bound {}", binding.0)));
+            points.unbound(|turn, binding| {
+                let left = turn.resources().count();
+                turn.slot::<Diary>().0.push(format!("unbound {} of {}", binding.0, left + 1));
+            });
+            points.presence(|turn, _, stanza| {
+                let now = turn.now();
+                turn.slot::<Diary>().0.push(format!("{:?}", stanza.kind));
+                turn.wake_at(now.at + Duration::from_secs(7), |turn| turn.slot::<Diary>().0.push("woken".into()));
+            });
+            points.iq(At::Account, "diary", "d", |turn, iq| {
+                let subscription = iq.from().map(|from| turn.subscription(from));
+                turn.slot::<Diary>().0.push(format!("read {}", subscription.unwrap_or_default().as_str()));
+                let all = turn.peek::<Diary>().map(|d| d.0.join(",")).unwrap_or_default();
+                turn.clear::<Diary>();
+                Reply::Result(format!("<diary xmlns='d'>{all}</diary>").into())
+            });
+        }
+    }
+    let mut town = Town::with(&["ann"], Settings::new(DOMAIN), Modules::builder().add(Writer).build());
+    let ann = town.bind("ann", "a");
+    let other = town.bind("ann", "o");
+    town.send(&ann, "<presence/>");
+    town.drop(&other);
+    town.pass(Duration::from_secs(7));
+    town.send(&ann, "<presence type='unavailable'/>");
+    ann.take();
+    let ask = "<iq type='get' id='1'><diary xmlns='d'/></iq>";
+    assert!(town.ask(&ann, ask)[0].contains(
+        ">started None,bound 1,bound 2,Presence(Available),unbound 2 of 2,woken,Presence(Unavailable),read both<"
+    ));
+    assert!(town.ask(&ann, ask)[0].contains(">read both<"), "a new slot after it was cleared");
+    // while something is to be woken the user stays
+    town.drop(&ann);
+    town.pass(Duration::from_secs(7));
+    assert!(town.stops.is_empty());
+    town.pass(Duration::from_secs(60));
+    town.pass(Duration::from_secs(60));
+    assert_eq!(town.stops.first().map(String::as_str), Some("ann"));
+}
+
+#[test]
 fn a_store_that_fails_is_told_to_the_sender() {
     let mut town = Town::new(&["ann", "bob"]);
     let ann = town.login("ann", "a");

@@ -2,8 +2,21 @@
 //!
 //! A feature is one file with one [`Module`], and one line in the list:
 //!
-//! ```ignore
-//! let modules = Modules::builder().add(Ping).add(Offline::new(1_000)).build();
+//! ```
+//! # use herald_session::hooks::{At, Module, Modules, Points, Reply};
+//! struct Ping; // XEP-0199
+//!
+//! impl Module for Ping {
+//!     fn register(self, points: &mut Points) {
+//!         for at in [At::Server, At::Account] {
+//!             points.feature(at, "urn:xmpp:ping");
+//!             points.iq(at, "ping", "urn:xmpp:ping", |_, _| Reply::Result(Default::default()));
+//!         }
+//!     }
+//! }
+//!
+//! let modules = Modules::builder().add(Ping).build();
+//! assert!(modules.features(At::Server).eq(["urn:xmpp:ping"]));
 //! ```
 //!
 //! Hooks are plain functions: no async, no lock, no clock, no I/O. They are handed a [`Turn`] (the
@@ -97,19 +110,7 @@ pub struct Identity {
     pub name: Option<&'static str>,
 }
 
-/// A feature: says once what it wants.
-///
-/// ```ignore
-/// pub struct Ping;
-/// impl Module for Ping {
-///     fn register(self, points: &mut Points) {
-///         for at in [At::Server, At::Account] {
-///             points.feature(at, ns::PING);
-///             points.iq(at, "ping", ns::PING, |_, _| Reply::Result(Bytes::new()));
-///         }
-///     }
-/// }
-/// ```
+/// A feature: says once what it wants. See the example of the [room](self).
 pub trait Module {
     /// Hangs its functions on the points it wants.
     fn register(self, points: &mut Points);

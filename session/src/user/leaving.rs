@@ -11,9 +11,10 @@ use crate::clock::Now;
 use crate::link::{Binding, Close, Copies, Delivery, Parcel};
 use crate::push::SendtoState;
 use herald_xmpp::stanza::Condition;
-use herald_xmpp::{Kind, StanzaError};
+use herald_xmpp::{Kind, Stanza, StanzaError};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Who is waited for, and what is held back meanwhile. Not there when nobody is.
@@ -63,6 +64,22 @@ impl User {
         {
             leaving.held.push_back((parcel, None));
         }
+    }
+
+    /// The answer waits with the message it is about, which was held back last.
+    pub(super) fn hold_answer(&mut self, ticket: Ticket, stanza: &Arc<Stanza>) {
+        let held = self.leaving.as_mut().and_then(|l| {
+            l.held.iter_mut().rev().find(|(parcel, waits)| waits.is_none() && Arc::ptr_eq(&parcel.stanza, stanza))
+        });
+        match held {
+            Some((_, waits)) => *waits = Some(ticket),
+            None => ticket.say(SendtoState::Failed, 0, None),
+        }
+    }
+
+    /// Is this a connection that was told to end, and has not?
+    pub(super) fn is_leaving(&self, binding: Binding) -> bool {
+        self.leaving.as_ref().is_some_and(|l| l.bindings.contains(&binding))
     }
 
     /// A connection has ended and gives back what it had not delivered.

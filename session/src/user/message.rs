@@ -1,6 +1,6 @@
 //! Messages: who gets one (RFC 6121 section 8.5), and what happens when nobody does.
 
-use super::{Outcome, Pushed, User};
+use super::{Outcome, Pushed, Todo, User};
 use crate::clock::Now;
 use crate::delivery::{Address, Choice, choose, non_negative};
 use crate::hooks::{Offline, Turn};
@@ -9,6 +9,7 @@ use crate::push::{Keep, SendtoState};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::xml::Scope;
 use herald_xmpp::{Jid, Kind, MessageType, Stanza, StanzaError};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Who waits to hear what became of a push.
@@ -18,8 +19,7 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn say(self, state: SendtoState, sessions: usize, id: Option<u64>) {
-        let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
+    pub(super) fn say(self, state: SendtoState, sessions: u32, id: Option<u64>) {
         let _ = self.answer.send(Outcome { state, sessions, id }); // the backend may have gone
     }
 }
@@ -58,7 +58,8 @@ impl User {
             // Behind what is kept already, or it would overtake.
             Choice::Resources(_) if self.is_behind_kept(&parcel, address) => self.offline(now, parcel, ticket),
             Choice::Resources(places) => {
-                let copies = Copies::of(places.len());
+                // One resource without anybody who waits for the outcome needs no count.
+                let copies = (places.len() > 1 || ticket.is_some()).then(|| Copies::of(places.len()));
                 for &place in &places {
                     let delivery = Delivery {
                         to: parcel.to.clone(),
@@ -67,8 +68,8 @@ impl User {
                     };
                     self.ask_deliver(self.resources[place].binding, delivery);
                 }
-                if let Some(ticket) = ticket {
-                    ticket.say(SendtoState::Delivered, places.len(), None);
+                if let (Some(ticket), Some(copies)) = (ticket, copies) {
+                    self.todo.push_back(Todo::Say(ticket, copies, parcel.stanza));
                 }
             }
             Choice::Offline => self.offline(now, parcel, ticket),
@@ -76,6 +77,14 @@ impl User {
                 self.bounce(now, &parcel, StanzaError::new(Condition::ServiceUnavailable));
             }
             Choice::Ignore => {}
+        }
+    }
+
+    /// The links have been asked. Did one take it? If none did, it is held back and so is the answer.
+    pub(super) fn say_delivered(&mut self, ticket: Ticket, copies: &Copies, stanza: &Arc<Stanza>) {
+        match copies.out() {
+            0 => self.hold_answer(ticket, stanza),
+            taken => ticket.say(SendtoState::Delivered, taken, None),
         }
     }
 

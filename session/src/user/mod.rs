@@ -33,7 +33,7 @@ pub use ask::{Answer, Ask, Bind, Input, Outcome, Pushed, Query};
 
 use crate::clock::Now;
 use crate::hooks::{Flow, Modules, Reply, Turn};
-use crate::link::{Binding, Close, Delivery, Link, Parcel};
+use crate::link::{Binding, Close, Copies, Delivery, Link, Parcel};
 use crate::push::SendtoState;
 use crate::settings::Settings;
 use bound::Bound;
@@ -42,6 +42,7 @@ use herald_xmpp::stanza::Condition;
 use herald_xmpp::{BareJid, Jid, Kind, PresenceType, Stanza, StanzaError};
 use kept::Keeping;
 use leaving::Leaving;
+use message::Ticket;
 use roster::Contacts;
 use slots::Slots;
 use std::collections::VecDeque;
@@ -103,6 +104,7 @@ enum Todo {
     Route(Parcel),
     Store(Query, Then),
     Mark(Vec<u64>),
+    Say(Ticket, Copies, Arc<Stanza>),
     Stop,
 }
 
@@ -173,6 +175,10 @@ impl User {
                     Ask::Store(query)
                 }
                 Todo::Mark(ids) => Ask::Mark(ids),
+                Todo::Say(ticket, copies, stanza) => {
+                    self.say_delivered(ticket, &copies, &stanza);
+                    continue;
+                }
                 Todo::Stop => Ask::Stop,
             });
         }
@@ -338,21 +344,25 @@ impl User {
 
     /// A client of this user sent a stanza.
     fn sent(&mut self, now: Now, binding: Binding, stanza: Arc<Stanza>) {
-        let Some(place) = self.place_of(binding) else {
-            return; // its connection was told to end
-        };
         let mut parcel = Parcel::new(stanza);
-        match parcel.stanza.kind {
-            Kind::Presence(kind) => self.presence_sent(now, place, kind, parcel),
-            Kind::Iq(_) if self.is_for_account_or_server(parcel.to()) => self.iq_sent(now, &parcel),
-            Kind::Iq(_) | Kind::Message(_) => {
+        match (parcel.stanza.kind, self.place_of(binding)) {
+            (Kind::Presence(kind), Some(place)) => self.presence_sent(now, place, kind, parcel),
+            (Kind::Iq(_), Some(_)) if self.is_for_account_or_server(parcel.to()) => self.iq_sent(now, &parcel),
+            (Kind::Iq(_), Some(_)) => self.sent_to(now, parcel),
+            (Kind::Message(_), place) if place.is_some() || self.is_leaving(binding) => {
+                // The one that has to go may not have heard of it: what it says to others still counts.
                 if parcel.to().is_none() {
                     parcel.to = Some(self.jid.clone().into()); // RFC 6120 section 10.3.1
                 }
-                if self.pass(now, &mut parcel, |m| &m.sent) {
-                    self.route(now, parcel);
-                }
+                self.sent_to(now, parcel);
             }
+            (_, _) => {} // its connection was told to end
+        }
+    }
+
+    fn sent_to(&mut self, now: Now, mut parcel: Parcel) {
+        if self.pass(now, &mut parcel, |m| &m.sent) {
+            self.route(now, parcel);
         }
     }
 

@@ -200,13 +200,17 @@ impl Town {
         self.tell(&client.user, Input::Acked(client.binding, Receipt(id)));
     }
 
-    /// A backend's message.
+    /// A backend's message; what became of it, when that is known at once.
     pub fn push(&mut self, user: &str, xml: &str, keep: Keep) -> Option<Outcome> {
-        let (answer, mut answered) = oneshot::channel();
+        self.push_later(user, xml, keep).try_recv().ok()
+    }
+
+    pub fn push_later(&mut self, user: &str, xml: &str, keep: Keep) -> oneshot::Receiver<Outcome> {
+        let (answer, answered) = oneshot::channel();
         let to: BareJid = jid(user);
         let parcel = Parcel { stanza: Arc::new(stanza(xml)), to: Some(to.into()) };
         self.tell(user, Input::Push(Box::new(Pushed { parcel, keep, answer })));
-        answered.try_recv().ok()
+        answered
     }
 
     /// Time passes, and all who have a deadline by then are woken.
