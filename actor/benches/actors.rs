@@ -43,7 +43,9 @@ fn table() {
     let rates: Vec<Vec<f64>> = child(&["rate"]).lines().map(|line| line.split(' ').map(float).collect()).collect();
     let ratios = |design: usize| median(rates.iter().map(|round| round[design] / round[1]).collect());
     let valgrind = Command::new("valgrind").arg("--version").output().is_ok_and(|out| out.status.success());
-    println!("| design | bytes per idle actor | over its state | messages/s | rate : actix | spawn, instructions | send, instructions |");
+    println!(
+        "| design | bytes per idle actor | over its state | messages/s | rate : actix | spawn, instructions | send, instructions |"
+    );
     println!("|---|---|---|---|---|---|---|");
     let mut over_state = Vec::new();
     for (design, name) in NAMES.iter().enumerate() {
@@ -58,11 +60,21 @@ fn table() {
         println!("| {name} | {idle:.0} | {over:.0} | {rate:.0} | {ratio:.2} | {spawn} | {send} |");
     }
     println!();
-    println!("State {state} B, message {} B, {IDLE_ACTORS} idle actors, {RATE_ROUNDS} rounds of {RATE_MESSAGES} messages to {RATE_ACTORS} random actors, {} threads.", size_of::<Msg>(), designs::THREADS);
+    println!(
+        "State {state} B, message {} B, {IDLE_ACTORS} idle actors, {RATE_ROUNDS} rounds of {RATE_MESSAGES} messages to {RATE_ACTORS} random actors, {} threads.",
+        size_of::<Msg>(),
+        designs::THREADS
+    );
     if !valgrind {
         println!("Instructions skipped: no valgrind here.");
     }
-    verdict("bytes over the state", over_state[0] <= OVER_STATE_BYTES_MAX, over_state[0], "at most", OVER_STATE_BYTES_MAX);
+    verdict(
+        "bytes over the state",
+        over_state[0] <= OVER_STATE_BYTES_MAX,
+        over_state[0],
+        "at most",
+        OVER_STATE_BYTES_MAX,
+    );
     verdict("rate : actix", ratios(0) >= RATE_OVER_ACTIX_MIN, ratios(0), "at least", RATE_OVER_ACTIX_MIN);
 }
 

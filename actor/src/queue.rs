@@ -1,39 +1,65 @@
 //! The run queue: actors that have mail, and the workers that sleep when there are none.
 //!
-//! A push looks for a sleeper after the item is in; a worker looks for an item after it lay down. The two fences make
-//! sure that one of them sees the other, so no item waits while every worker sleeps.
+//! Waking a thread costs more than handling a message, so at most one is on its way at a time: a push wakes a sleeper
+//! only if no worker is looking for work already; a worker that looked and found some wakes the next if more is there.
+//!
+//! A push reads who sleeps and who looks after the item is in; a worker looks for an item after it stopped looking
+//! and lay down. The two fences make sure that one of them sees the other, so no item waits while every worker sleeps.
 
 use crate::sync::{AtomicUsize, Mutex, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 
-/// Items for any of several workers, oldest first.
+/// One worker asleep, in the `state` word. Below it: how many look for work.
+const ASLEEP: usize = 1 << 16;
+const LOOKING: usize = 1;
+
+/// Items for any of several workers (fewer than 65,536), oldest first.
 pub struct RunQueue<T> {
     items: Items<T>,
-    /// How many workers are in `beds`; read without the lock.
-    asleep: AtomicUsize,
+    /// How many workers sleep and how many look for work.
+    state: AtomicUsize,
     beds: Mutex<Vec<(usize, Waker)>>,
+}
+
+/// A worker's own side of the queue.
+pub struct Worker {
+    id: usize,
+    looking: bool,
+    in_bed: bool,
+}
+
+impl Worker {
+    /// Each of a queue's workers has its own number.
+    pub fn new(id: usize) -> Self {
+        Worker { id, looking: false, in_bed: false }
+    }
 }
 
 impl<T> RunQueue<T> {
     /// An empty queue.
     pub fn new() -> Self {
-        RunQueue { items: Items::new(), asleep: AtomicUsize::new(0), beds: Mutex::new(Vec::new()) }
+        RunQueue { items: Items::new(), state: AtomicUsize::new(0), beds: Mutex::new(Vec::new()) }
     }
 
-    /// Puts an item at the end and wakes one worker if one sleeps.
+    /// Puts an item at the end, and wakes a worker if one sleeps and none is looking.
     #[inline]
     pub fn push(&self, item: T) {
         self.items.push(item);
         fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) > 0 {
+        let state = self.state.load(Ordering::Relaxed);
+        if state >= ASLEEP && state.is_multiple_of(ASLEEP) {
             self.wake_one();
         }
     }
 
-    /// The oldest item.
+    /// The oldest item. A worker that finds none is looking from then on, until it finds one or sleeps.
     #[inline]
-    pub fn pop(&self) -> Option<T> {
-        self.items.pop()
+    pub fn pop(&self, worker: &mut Worker) -> Option<T> {
+        let item = self.items.pop();
+        if item.is_none() != worker.looking {
+            self.turn(worker);
+        }
+        item
     }
 
     /// True when no item waits at this moment.
@@ -41,38 +67,66 @@ impl<T> RunQueue<T> {
         self.items.is_empty()
     }
 
-    /// For worker `me` that found nothing: ready as soon as it should look again.
-    pub fn poll_sleep(&self, me: usize, cx: &mut Context<'_>) -> Poll<()> {
+    /// For a worker that found nothing: ready as soon as it should look again.
+    pub fn poll_sleep(&self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
         {
             let mut beds = self.beds.lock();
-            beds.retain(|(id, _)| *id != me);
-            beds.push((me, cx.waker().clone()));
-            self.asleep.store(beds.len(), Ordering::Relaxed);
+            let bed = beds.iter_mut().find(|(id, _)| *id == worker.id);
+            match bed {
+                Some((_, waker)) => {
+                    waker.clone_from(cx.waker());
+                    return Poll::Pending;
+                }
+                None if worker.in_bed => {
+                    // Whoever took the bed away counted this worker as looking.
+                    (worker.in_bed, worker.looking) = (false, true);
+                    return Poll::Ready(());
+                }
+                None => beds.push((worker.id, cx.waker().clone())),
+            }
+            // One step from looking to asleep.
+            let step = if worker.looking { ASLEEP - LOOKING } else { ASLEEP };
+            self.state.fetch_add(step, Ordering::Relaxed);
+            (worker.in_bed, worker.looking) = (true, false);
         }
         fence(Ordering::SeqCst);
         if self.is_empty() {
             return Poll::Pending;
         }
-        self.get_up(me);
-        Poll::Ready(())
-    }
-
-    /// For worker `me` after a sleep, whoever woke it.
-    pub fn get_up(&self, me: usize) {
+        // Not asleep after all; or somebody woke us in the same moment.
         let mut beds = self.beds.lock();
-        beds.retain(|(id, _)| *id != me);
-        self.asleep.store(beds.len(), Ordering::Relaxed);
+        if let Some(at) = beds.iter().position(|(id, _)| *id == worker.id) {
+            beds.swap_remove(at);
+            self.state.fetch_sub(ASLEEP - LOOKING, Ordering::Relaxed);
+        }
+        (worker.in_bed, worker.looking) = (false, true);
+        Poll::Ready(())
     }
 
     /// Wakes every sleeping worker, as when the system ends.
     pub fn wake_all(&self) {
         let all = {
             let mut beds = self.beds.lock();
-            self.asleep.store(0, Ordering::Relaxed);
+            self.state.fetch_sub(beds.len() * (ASLEEP - LOOKING), Ordering::Relaxed);
             std::mem::take(&mut *beds)
         };
         for (_, waker) in all {
             waker.wake();
+        }
+    }
+
+    /// Starts or stops looking. The last one to stop, because it found something, hands the search on.
+    #[cold]
+    fn turn(&self, worker: &mut Worker) {
+        worker.looking = !worker.looking;
+        if worker.looking {
+            self.state.fetch_add(LOOKING, Ordering::Relaxed);
+            return;
+        }
+        let before = self.state.fetch_sub(LOOKING, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if before >= ASLEEP && before % ASLEEP == LOOKING && !self.is_empty() {
+            self.wake_one();
         }
     }
 
@@ -81,7 +135,9 @@ impl<T> RunQueue<T> {
         let one = {
             let mut beds = self.beds.lock();
             let one = beds.pop();
-            self.asleep.store(beds.len(), Ordering::Relaxed);
+            if one.is_some() {
+                self.state.fetch_sub(ASLEEP - LOOKING, Ordering::Relaxed);
+            }
             one
         };
         if let Some((_, waker)) = one {

@@ -1,9 +1,9 @@
 //! Atomics, locks and the cell: from the standard library and `parking_lot`, or from loom in a model run.
 
-#[cfg(not(loom))]
-pub(crate) use real::*;
 #[cfg(loom)]
 pub(crate) use model::*;
+#[cfg(not(loom))]
+pub(crate) use real::*;
 
 #[cfg(not(loom))]
 mod real {

@@ -5,18 +5,22 @@ use crate::addr::Addr;
 use crate::cell::{Cell, Erased};
 use crate::clock::Clock;
 use crate::observe::{Directory, Seen};
-use crate::queue::RunQueue;
+use crate::queue::{RunQueue, Worker};
 use crate::supervise::{Alone, Policy};
 use crate::timer::{Purpose, TimerId, Wheel};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// Turns a worker runs before it lets tokio look at sockets and timers.
 const TURNS_BEFORE_YIELD: u32 = 32;
+
+/// How often a worker that has run out of work looks again, sockets in between, before it sleeps.
+const LOOKS_BEFORE_SLEEP: u32 = 3;
 
 /// Actors an observer looks at under one lock.
 const PAGE_ACTORS: usize = 256;
@@ -194,30 +198,34 @@ impl fmt::Debug for System {
     }
 }
 
-/// One worker: runs what is queued, and sleeps when nothing is.
-async fn worker(system: Arc<Inner>, me: usize) {
-    let mut turns = 0;
+/// One worker: runs what is queued, looks a little longer when nothing is, then sleeps.
+async fn worker(system: Arc<Inner>, id: usize) {
+    let mut me = Worker::new(id);
+    let (mut turns, mut looks) = (0, 0);
     while !system.over.load(Ordering::Acquire) {
-        if let Some(cell) = system.queue.pop() {
+        if let Some(cell) = system.queue.pop(&mut me) {
             cell.run();
+            looks = 0;
             turns += 1;
             if turns == TURNS_BEFORE_YIELD {
                 turns = 0;
                 tokio::task::yield_now().await;
             }
-            continue;
+        } else if looks < LOOKS_BEFORE_SLEEP {
+            looks += 1;
+            tokio::task::yield_now().await;
+        } else {
+            looks = 0;
+            std::future::poll_fn(|cx| {
+                let asleep = system.queue.poll_sleep(&mut me, cx);
+                // After lying down: who ends the system wakes those who lie.
+                if system.over.load(Ordering::Acquire) { Poll::Ready(()) } else { asleep }
+            })
+            .await;
         }
-        std::future::poll_fn(|cx| {
-            if system.over.load(Ordering::Acquire) {
-                return std::task::Poll::Ready(());
-            }
-            system.queue.poll_sleep(me, cx)
-        })
-        .await;
-        system.queue.get_up(me);
     }
     // What was queued too late is dropped, and with it the last addresses.
-    while system.queue.pop().is_some() {}
+    while system.queue.pop(&mut me).is_some() {}
 }
 
 /// Sleeps until the wheel has something to do, and turns it.

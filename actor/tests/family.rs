@@ -101,10 +101,8 @@ fn a_successor_takes_mail_at_once_but_starts_only_after_the_last_ended() {
     on_system(|system, _| async move {
         let (open, gate) = mpsc::channel();
         let gate = Arc::new(parking_lot::Mutex::new(gate));
-        let registry = Registry::new(&system, Policy::DEFAULT, move |key: &String| User {
-            gate: Some(gate.clone()),
-            ..user(key)
-        });
+        let registry =
+            Registry::new(&system, Policy::DEFAULT, move |key: &String| User { gate: Some(gate.clone()), ..user(key) });
         let key = "carol".to_owned();
         let first = registry.find_or_spawn(&key);
         first.ask(To::Greet).await.unwrap();

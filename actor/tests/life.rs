@@ -58,7 +58,7 @@ fn a_supervised_one_restarts_with_its_mail_then_gives_up() {
         let addr = system.supervise(policy, Probe::default);
         addr.send(Say::Note(1)).await.unwrap();
         for round in 1..=2 {
-            let asked = addr.ask(|reply| Say::PanicHolding(reply));
+            let asked = addr.ask(Say::PanicHolding);
             assert_eq!(asked.await, Err(WaitError::Dropped));
             addr.try_send(Say::Note(round)).unwrap();
             // It backs off until the clock says so: 50 ms, then 100 ms.
@@ -158,7 +158,8 @@ fn a_monitor_hears_of_the_end_after_the_last_message() {
         let (watcher, watched) = (system.spawn(Probe::default()), system.spawn(Probe::default()));
         watcher.ask(|out| Say::Monitor(watched.clone(), out)).await.unwrap();
         watched.send(Say::Forward(watcher.clone(), 7)).await.unwrap();
-        tokio::join!(watched.ended(), watched.send(Say::Panic("bad day")));
+        let (_, sent) = tokio::join!(watched.ended(), watched.send(Say::Panic("bad day")));
+        assert!(sent.is_ok());
         let signals = watcher.ask(Say::Signals).await.unwrap();
         assert!(matches!(&signals[..], [Signal::Down { who, why: Exit::Panicked(_), .. }] if *who == watched.id()));
         assert_eq!(watcher.ask(Say::Notes).await, Ok(vec![7]));

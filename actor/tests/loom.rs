@@ -5,7 +5,7 @@
 
 use herald_actor::mailbox::{Chain, Mailbox};
 use herald_actor::owned::Owned;
-use herald_actor::queue::RunQueue;
+use herald_actor::queue::{RunQueue, Worker};
 use herald_actor::room::Room;
 use loom::future::block_on;
 use loom::sync::Arc;
@@ -143,24 +143,19 @@ fn a_close_hands_over_what_waited_and_refuses_the_rest() {
 
 /// A worker that leaves after it got `want` items (all workers together).
 fn work(queue: &RunQueue<usize>, me: usize, got: &AtomicUsize, want: usize) {
+    let mut me = Worker::new(me);
     while got.load(Ordering::SeqCst) < want {
-        match queue.pop() {
+        match queue.pop(&mut me) {
             Some(_) => {
                 if got.fetch_add(1, Ordering::SeqCst) + 1 == want {
                     queue.wake_all();
                 }
             }
-            None => {
-                block_on(poll_fn(|cx| match got.load(Ordering::SeqCst) {
-                    all if all >= want => Poll::Ready(()),
-                    _ => match queue.poll_sleep(me, cx) {
-                        // As in the system: who lies down looks once more whether it is over.
-                        Poll::Pending if got.load(Ordering::SeqCst) >= want => Poll::Ready(()),
-                        other => other,
-                    },
-                }));
-                queue.get_up(me);
-            }
+            None => block_on(poll_fn(|cx| {
+                let asleep = queue.poll_sleep(&mut me, cx);
+                // As in the system: who lies down looks once more whether it is over.
+                if got.load(Ordering::SeqCst) >= want { Poll::Ready(()) } else { asleep }
+            })),
         }
     }
 }
