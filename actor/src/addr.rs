@@ -62,6 +62,10 @@ impl<A: Actor> Addr<A> {
         if !self.cell.room.enter(weight, Self::MAX, || self.cell.is_closing()).await {
             return Err(Closed(msg));
         }
+        if self.cell.is_closing() {
+            self.cell.room.leave(weight, Self::MAX);
+            return Err(Closed(msg));
+        }
         self.push(weight, msg)
     }
 
@@ -73,7 +77,8 @@ impl<A: Actor> Addr<A> {
         answer.await.map_err(|_| WaitError::Dropped)
     }
 
-    /// Asks it to end after the mail that is in by now. From here on its mailbox takes no more.
+    /// Asks it to end after the mail that is in. From here on its mailbox takes no more; every message whose sender
+    /// was told `Ok` is handled.
     pub fn stop(&self) {
         self.cell.ask_stop(false);
     }

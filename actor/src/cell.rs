@@ -9,7 +9,7 @@ use crate::owned::Owned;
 use crate::room::Room;
 use crate::supervise::Family;
 use crate::system::System;
-use crate::timer::{Purpose, TimerId};
+use crate::timer::{Purpose, TimerId, later};
 use crate::wait::Resume;
 use crate::watch::{Aside, Watcher};
 use std::collections::VecDeque;
@@ -157,8 +157,11 @@ impl<A: Actor> Cell<A> {
     }
 
     pub(crate) fn ask_stop(self: &Arc<Self>, shutdown: bool) {
-        self.flags.fetch_or(if shutdown { STOPPING | SHUTDOWN } else { STOPPING }, Ordering::Relaxed);
-        self.tell(Notice::Stop);
+        let flags = if shutdown { STOPPING | SHUTDOWN } else { STOPPING };
+        // One notice only: two would keep going behind each other.
+        if self.flags.fetch_or(flags, Ordering::Relaxed) & STOPPING == 0 {
+            self.tell(Notice::Stop);
+        }
     }
 
     pub(crate) fn ask_kill(self: &Arc<Self>) {
@@ -410,6 +413,10 @@ fn deliver<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>, mail: Mail<A::Msg>) {
             }
         }
         Mail::Notice(Notice::Stop) => {
+            // A sender that passed the flag before it was set may have come in behind: what was accepted is handled.
+            if !body.pending.is_empty() || !cell.mailbox.close_if_empty() {
+                return cell.tell(Notice::Stop);
+            }
             let shutdown = cell.flags.load(Ordering::Relaxed) & SHUTDOWN != 0;
             ctx.leaving = Some(if shutdown { Exit::Shutdown } else { Exit::Stopped });
         }
@@ -494,7 +501,7 @@ fn after_panic<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>, text: &str) -> Tu
     extra.restarts = restarts;
     if !pause.is_zero() {
         extra.backing_off = true;
-        cell.system.set_timer(cell.system.now() + pause, &cell, Purpose::Restart);
+        cell.system.set_timer(later(cell.system.now(), pause), &cell, Purpose::Restart);
     }
     Turn::Again
 }

@@ -4,7 +4,7 @@ use crate::actor::{Actor, ActorId, Exit, MonitorId, Signal};
 use crate::addr::Addr;
 use crate::cell::{Cell, Erased, Extra, Notice, Waiting};
 use crate::system::System;
-use crate::timer::{Purpose, TimerId};
+use crate::timer::{Purpose, TimerId, later};
 use crate::wait::{Reply, Slot, WaitError};
 use crate::watch::Watcher;
 use std::sync::{Arc, Weak};
@@ -113,7 +113,7 @@ impl<A: Actor> Ctx<A> {
 
     /// [`wake_at`](Ctx::wake_at), counted from now.
     pub fn after(&mut self, after: Duration, token: u64) -> TimerId {
-        self.wake_at(self.now() + after, token)
+        self.wake_at(later(self.now(), after), token)
     }
 
     /// Cancels a timer; its signal does not come any more, not even when it had gone off and was in the mailbox.
@@ -137,7 +137,7 @@ impl<A: Actor> Ctx<A> {
         let extra = self.extra();
         extra.waits_made += 1;
         let number = extra.waits_made;
-        let timer = self.system().set_timer(self.now() + within, &self.addr.cell, Purpose::Deadline(number));
+        let timer = self.system().set_timer(later(self.now(), within), &self.addr.cell, Purpose::Deadline(number));
         self.extra().waits.push(Waiting { number, timer, slot: slot.clone() });
         Reply::to_actor(slot)
     }

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 /// What to do when a supervised actor panics: restart it in place, with a fresh state, the same address and the mail
 /// that waits, after a pause that doubles each time; after too many panics in a window, give up.
+///
+/// A restart is not an end: links and monitors stay, in both directions. Its timers and open waits are gone, and so is
+/// the message in hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// Restarts allowed within the window. The next panic ends the actor with [`Exit::GaveUp`](crate::Exit::GaveUp).

@@ -20,6 +20,14 @@ const LEVELS: usize = 6;
 const SPAN_TICKS: u64 = 1 << (SLOT_BITS * LEVELS as u32);
 const NONE: u32 = u32::MAX;
 
+/// What [`later`] makes of a time no clock can hold: as good as never.
+const NEVER: Duration = Duration::from_secs(20 * 365 * 86_400);
+
+/// `now + by`, without a panic however long `by` is.
+pub(crate) fn later(now: Instant, by: Duration) -> Instant {
+    now.checked_add(by).unwrap_or_else(|| now + NEVER)
+}
+
 /// Names one set timer; it stays unique after the timer went off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {

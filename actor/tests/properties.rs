@@ -3,7 +3,7 @@
 
 mod kit;
 
-use herald_actor::{Actor, Ctx, Exit, Policy, Registry, Reply, Signal, TrySendError};
+use herald_actor::{Actor, Ctx, Exit, Policy, Registry, Reply, TrySendError};
 use kit::on_system;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -153,6 +153,42 @@ proptest! {
     }
 
     #[test]
+    fn a_stop_loses_nothing_that_was_accepted(senders in 1..5usize, before in 0..200u32) {
+        on_system(|system, _| async move {
+            let handled = Arc::new(AtomicU32::new(0));
+            let addr = system.spawn(Counter(handled.clone()));
+            let tasks: Vec<_> = (0..senders).map(|n| {
+                let addr = addr.clone();
+                tokio::spawn(async move {
+                    let mut accepted = 0;
+                    loop {
+                        let sent = match n % 2 {
+                            0 => addr.send(()).await.map_err(|_| None),
+                            _ => addr.try_send(()).map_err(Some),
+                        };
+                        match sent {
+                            Ok(()) => accepted += 1,
+                            Err(Some(TrySendError::Full(()))) => tokio::task::yield_now().await,
+                            Err(_) => return accepted,
+                        }
+                    }
+                })
+            }).collect();
+            let (why, ()) = tokio::join!(addr.ended(), async {
+                kit::until(|| handled.load(Ordering::SeqCst) >= before).await;
+                addr.stop();
+                addr.stop();
+            });
+            assert_eq!(why, Exit::Stopped);
+            let mut accepted = 0;
+            for task in tasks {
+                accepted += task.await.unwrap();
+            }
+            assert_eq!(accepted, handled.load(Ordering::SeqCst));
+        });
+    }
+
+    #[test]
     fn a_panic_costs_its_own_message_and_no_other(script in vec(any::<bool>(), 1..80)) {
         on_system(|system, _| async move {
             let log = Arc::new(parking_lot::Mutex::new(Vec::new()));
@@ -229,6 +265,17 @@ impl Actor for Hasty {
     }
 }
 
+struct Counter(Arc<AtomicU32>);
+
+impl Actor for Counter {
+    type Msg = ();
+    const MAILBOX_MAX: u32 = 4;
+
+    fn handle(&mut self, (): (), _: &mut Ctx<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// Panics when told.
 struct Shaky(Arc<parking_lot::Mutex<Vec<usize>>>);
 
@@ -240,6 +287,4 @@ impl Actor for Shaky {
         assert!(ok, "as told");
         self.0.lock().push(n);
     }
-
-    fn signal(&mut self, _: Signal, _: &mut Ctx<Self>) {}
 }
