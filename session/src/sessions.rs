@@ -89,14 +89,16 @@ impl Sessions {
                 Err(herald_actor::Closed(back)) => input = back,
             }
         };
-        let hold = Hold::new(self.world.clone(), user, addr, binding, transport);
+        self.world.counters.sessions[transport as usize].add(1);
+        let place = Place { world: self.world.clone(), addr, binding, transport };
+        let pending = Pending { place: Some(place), user: &user };
         match answered.await {
+            Ok(Ok(_)) if self.world.draining.load(Ordering::Acquire) => {
+                Err(StanzaError::new(Condition::ServiceUnavailable)) // and it is unbound again
+            }
             Ok(Ok(jid)) => {
-                if self.world.draining.load(Ordering::Acquire) {
-                    return Err(StanzaError::new(Condition::ServiceUnavailable)); // and the hold unbinds it
-                }
                 self.world.counters.binds.add(1);
-                Ok(Seat { jid, hold })
+                Ok(pending.seated(jid))
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(StanzaError::new(Condition::InternalServerError)), // the actor broke
@@ -258,7 +260,21 @@ impl Sessions {
 /// One bound resource, held by the driver of its connection. Dropping it unbinds it.
 pub struct Seat {
     jid: FullJid,
-    hold: Hold,
+    place: Option<Place>, // until it is given up
+}
+
+/// What a seat stands on.
+struct Place {
+    world: Arc<World>,
+    addr: Addr<UserActor>,
+    binding: Binding,
+    transport: Transport,
+}
+
+/// A seat that is asked for. Dropped before the answer, it unbinds what may be bound by then.
+struct Pending<'a> {
+    place: Option<Place>,
+    user: &'a BareJid,
 }
 
 impl Seat {
@@ -266,56 +282,62 @@ impl Seat {
     pub fn jid(&self) -> &FullJid {
         &self.jid
     }
-    /// Its name among all sessions.
-    pub fn binding(&self) -> Binding {
-        self.hold.binding
-    }
     /// Hands over a stanza the client sent, its `from` stamped with [`Seat::jid`]. Waits while the
     /// user's mailbox is full: so long the driver should not read on.
     pub async fn send(&self, stanza: Stanza) -> Result<(), Gone> {
-        self.hold.world.counters.sent.add(1);
-        self.hold.addr.send(Input::Sent(self.hold.binding, Arc::new(stanza))).await.map_err(|_| Gone)
+        let Some(place) = &self.place else { return Err(Gone) };
+        place.world.counters.sent.add(1);
+        place.addr.send(Input::Sent(place.binding, Arc::new(stanza))).await.map_err(|_| Gone)
     }
     /// What had this receipt is written, or acknowledged. Never waits.
     pub fn acked(&self, receipt: Receipt) {
-        self.hold.tell(Input::Acked(self.hold.binding, receipt));
+        if let Some(place) = &self.place {
+            let input = Input::Acked(place.binding, receipt);
+            place.world.tell(&self.jid.to_bare(), place.addr.clone(), input);
+        }
     }
     /// The connection is over. What it did not deliver, oldest first, goes to another resource or to the
     /// store; one unavailable presence goes out. Never waits.
     pub fn unbind(mut self, undelivered: Vec<Delivery>) {
-        self.hold.undelivered = undelivered; // and the drop does the rest
+        self.give_up(undelivered);
     }
-}
 
-/// A binding that ends when this is dropped.
-struct Hold {
-    world: Arc<World>,
-    addr: Addr<UserActor>,
-    binding: Binding,
-    transport: Transport,
-    undelivered: Vec<Delivery>,
-    user: BareJid,
-}
-
-impl Hold {
-    fn new(world: Arc<World>, user: BareJid, addr: Addr<UserActor>, binding: Binding, transport: Transport) -> Hold {
-        world.counters.sessions[transport as usize].add(1);
-        Hold { world, addr, binding, transport, undelivered: Vec::new(), user }
-    }
-    fn tell(&self, input: Input) {
-        self.world.tell(&self.user, self.addr.clone(), input);
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let undelivered = std::mem::take(&mut self.undelivered);
-        // A user that is not running any more has nothing bound; only messages are worth waking it for.
-        if !undelivered.is_empty() || !self.addr.is_closed() {
-            self.tell(Input::Unbind(self.binding, undelivered));
+    fn give_up(&mut self, undelivered: Vec<Delivery>) {
+        if let Some(place) = self.place.take() {
+            place.give_up(&self.jid.to_bare(), undelivered);
         }
-        self.world.counters.sessions[self.transport as usize].sub(1);
-        self.world.left.notify_waiters();
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.give_up(Vec::new());
+    }
+}
+
+impl Pending<'_> {
+    fn seated(mut self, jid: FullJid) -> Seat {
+        Seat { jid, place: self.place.take() }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.give_up(self.user, Vec::new());
+        }
+    }
+}
+
+impl Place {
+    fn give_up(self, user: &BareJid, undelivered: Vec<Delivery>) {
+        let Place { world, addr, binding, transport } = self;
+        // A user that is not running any more has nothing bound; only messages are worth waking it for.
+        if !undelivered.is_empty() || !addr.is_closed() {
+            world.tell(user, addr, Input::Unbind(binding, undelivered));
+        }
+        world.counters.sessions[transport as usize].sub(1);
+        world.left.notify_waiters();
     }
 }
 

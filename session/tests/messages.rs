@@ -245,6 +245,27 @@ fn kept_messages_come_in_order_and_once() {
 }
 
 #[test]
+fn large_kept_messages_do_not_fill_a_connection() {
+    let mut town = Town::new(&["ann", "bob"]);
+    let ann = town.login("ann", "a");
+    let long = "x".repeat(100_000);
+    for n in [1, 2, 3] {
+        chat(&mut town, &ann, "bob@house.example", &format!("{n}{long}"));
+    }
+    chat(&mut town, &ann, "bob@house.example", &format!("4{}", "x".repeat(300_000)));
+    let bob = town.bind("bob", "b");
+    town.send(&bob, "<presence/>");
+    for page in [&[1, 2][..], &[3], &[4]] {
+        let got: Vec<_> = receipts(&bob).into_iter().map(|(id, _)| id.unwrap()).collect();
+        assert_eq!(got, page, "at most 256 KiB at once, or one");
+        for id in got {
+            town.ack(&bob, id);
+        }
+    }
+    assert_eq!(kept(&town, "bob"), [""; 0]);
+}
+
+#[test]
 fn kept_messages_carry_their_time_and_address() {
     let mut town = Town::new(&["ann", "bob"]);
     let ann = town.login("ann", "a");

@@ -15,6 +15,10 @@ use herald_storage::{Kept, NewMessage, StoreError};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Jid, StanzaError};
 
+/// A page ends early when it comes to so many bytes (one message is always given): a slow connection
+/// must not be filled up by what it is given at once.
+const PAGE_BYTES_MAX: usize = 262_144;
+
 /// What is going on with kept messages; not there when nothing is.
 #[derive(Default)]
 pub(super) struct Keeping {
@@ -119,11 +123,16 @@ impl User {
         let Some(giving) = self.giving_mut() else { return };
         giving.reading = false;
         giving.more = page.len() >= limit as usize;
-        if let Some(last) = page.last() {
-            giving.after = last.id;
-        }
         let binding = giving.binding;
+        let mut bytes = 0;
         for kept in page {
+            let Some(giving) = self.giving_mut() else { return };
+            bytes += kept.stanza.len();
+            if bytes > PAGE_BYTES_MAX && bytes > kept.stanza.len() {
+                giving.more = true;
+                break;
+            }
+            giving.after = kept.id;
             if self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
                 continue;
             }

@@ -307,7 +307,7 @@ impl User {
 
     fn tick(&mut self, now: Now) {
         if self.leaving.as_ref().is_some_and(|l| l.until <= now.at) {
-            tracing::warn!(user = %self.jid, "a connection that was told to end did not; its messages are lost if it had any");
+            tracing::warn!(user = %self.jid, "a connection that was told to end did not; what it has is not waited for");
             self.release(now);
         }
         while let Some(wakes) = &mut self.wakes {
