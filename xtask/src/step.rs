@@ -4,6 +4,7 @@
 use crate::tree::root;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::process::{Command, ExitCode, Stdio};
@@ -28,10 +29,18 @@ struct Tally {
     failed: u64,
 }
 
+/// What cargo tells us of ourselves. Handed on, it would have build scripts that look at it run again.
+const OURS: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+
 /// The cargo that runs us, in the project's folder.
 pub fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    for (key, _) in env::vars_os() {
+        if OURS.iter().any(|ours| key.to_string_lossy().starts_with(ours)) {
+            command.env_remove(key);
+        }
+    }
     command
 }
 
