@@ -16,7 +16,7 @@ pub fn test(steps: &mut Steps) {
 // Loom explores every interleaving that matters of the mailbox and the run queue. It is another
 // build of that one crate, optimised because there are many of them.
 fn models() -> std::process::Command {
-    let mut models = cargo(["test", "--package", "herald-actor", "--tests", "--no-fail-fast"]);
+    let mut models = cargo(["test", "--package", "herald-actor", "--test", "loom", "--no-fail-fast"]);
     models
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", root().join("target/loom"))
