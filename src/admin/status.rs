@@ -109,7 +109,7 @@ pub async fn healthz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     }
 }
 
-/// For people and scripts; [`metrics`] is for monitors.
+/// For people and scripts; [`metrics()`] is for monitors.
 pub async fn status(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     let accounts = ask(|then| state.store.account_count(then)).await?;
     let stats = state.sessions.stats();
