@@ -26,7 +26,8 @@ impl Needs {
             Err(missing) if env::var_os("HERALD_TEST_ALL").is_some() => panic!("no {missing}"),
             Err(missing) => {
                 // Not eprintln: the harness would hide it, and a skipped test must not look like a passed one.
-                let _ = writeln!(std::io::stderr(), "skipped: no {missing}; run cargo xtask test");
+                let line = format!("skipped: no {missing}; run cargo xtask test\n");
+                let _ = std::io::stderr().write_all(line.as_bytes()); // in one piece: tests run side by side
                 None
             }
         }
