@@ -174,9 +174,9 @@ fn a_start_that_fails_says_why_in_one_line() {
     let home = Home::new("");
     home.user("alice", "secret");
     let database = home.data_dir().join("herald.db");
-    let mut bytes = fs::read(&database).expect("it is there");
-    bytes[60..64].copy_from_slice(&9_999_u32.to_be_bytes()); // SQLite's user_version: the version of the schema
-    fs::write(&database, bytes).expect("written");
+    let database = rusqlite::Connection::open(database).expect("a database");
+    database.pragma_update(None, "user_version", 9_999).expect("written"); // the version of the schema
+    drop(database);
     let why = reason(&home.run(&["serve"], ""));
     assert!(why.contains("9999") && why.contains("use a newer program"), "{why}");
 

@@ -119,9 +119,15 @@ impl Home {
         let text = stdin.to_owned();
         // A thread of its own: a command that writes much before it reads much must not stall.
         let writer = thread::spawn(move || drop(input.write_all(text.as_bytes()))); // may end without reading
-        let output = child.wait_with_output().expect("the command ends");
+        let pid = child.id();
+        let (tell, ended) = mpsc::channel();
+        thread::spawn(move || drop(tell.send(child.wait_with_output()))); // nobody hears after the patience
+        let Ok(output) = ended.recv_timeout(PATIENCE) else {
+            kill(pid, libc::SIGKILL);
+            panic!("{args:?} did not end");
+        };
         writer.join().expect("the writer ends");
-        output
+        output.expect("the command's output")
     }
     /// The operator's token.
     pub fn token(&self) -> String {
@@ -286,9 +292,7 @@ impl Running {
         self.out.recv_timeout(PATIENCE).ok()
     }
     fn signal(&self, signal: i32) {
-        let pid = libc::pid_t::try_from(self.pid).expect("a pid");
-        // SAFETY: kill takes no pointer; the pid is our own child's, and it is waited for only by `ended`.
-        unsafe { libc::kill(pid, signal) };
+        kill(self.pid, signal);
     }
 }
 
@@ -309,6 +313,12 @@ pub fn herald(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
     command.current_dir(dir).env_remove("RUST_LOG").env("NO_COLOR", "1");
     command
+}
+
+fn kill(pid: u32, signal: i32) {
+    let pid = libc::pid_t::try_from(pid).expect("a pid");
+    // SAFETY: kill takes no pointer; the pid is that of a child of ours that nobody has waited for yet.
+    unsafe { libc::kill(pid, signal) };
 }
 
 /// The end of a child, to be waited for with a limit.
