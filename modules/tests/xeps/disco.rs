@@ -47,7 +47,8 @@ fn xep_0030_an_account() {
     let (ann, phone, bob) = (town.login("ann", "desk"), town.login("ann", "phone"), town.login("bob", "b"));
     town.bind("ann", "shy"); // not available: not shown
     town.befriend(&ann, &bob);
-    (ann.take(), phone.take());
+    ann.take();
+    phone.take();
     let account = "<query xmlns='http://jabber.org/protocol/disco#info'>\
                    <identity category='account' type='registered'/>\
                    <feature var='http://jabber.org/protocol/disco#info'/>\
@@ -73,7 +74,8 @@ fn xep_0030_strangers_learn_nothing() {
     // Bob may be seen by Ann, and does not see her.
     town.send(&ann, "<presence type='subscribe' to='bob@house.example'/>");
     town.send(&bob, "<presence type='subscribed' to='ann@house.example'/>");
-    (ann.take(), bob.take());
+    ann.take();
+    bob.take();
     // section 8: the same for an account, for one that is not there, with a node and without
     for (client, to) in [(&eve, "ann@house.example"), (&bob, "ann@house.example"), (&eve, "nobody@house.example")] {
         for info in [INFO.to_owned(), with_node(INFO)] {
