@@ -284,10 +284,23 @@ impl Seat {
     }
     /// Hands over a stanza the client sent, its `from` stamped with [`Seat::jid`]. Waits while the
     /// user's mailbox is full: so long the driver should not read on.
-    pub async fn send(&self, stanza: Stanza) -> Result<(), Gone> {
+    pub async fn send(&self, stanza: impl Into<Arc<Stanza>>) -> Result<(), Gone> {
         let Some(place) = &self.place else { return Err(Gone) };
         place.world.counters.sent.add(1);
-        place.addr.send(Input::Sent(place.binding, Arc::new(stanza))).await.map_err(|_| Gone)
+        place.addr.send(Input::Sent(place.binding, stanza.into())).await.map_err(|_| Gone)
+    }
+    /// The same without waiting: almost always there is room. `Ok(Some)` gives the stanza back when there
+    /// is none, for [`Seat::send`].
+    pub fn try_send(&self, stanza: impl Into<Arc<Stanza>>) -> Result<Option<Arc<Stanza>>, Gone> {
+        let Some(place) = &self.place else { return Err(Gone) };
+        match place.addr.try_send(Input::Sent(place.binding, stanza.into())) {
+            Ok(()) => {
+                place.world.counters.sent.add(1);
+                Ok(None)
+            }
+            Err(TrySendError::Full(Input::Sent(_, stanza))) => Ok(Some(stanza)),
+            Err(_) => Err(Gone),
+        }
     }
     /// What had this receipt is written, or acknowledged. Never waits.
     pub fn acked(&self, receipt: Receipt) {

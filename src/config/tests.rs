@@ -109,7 +109,9 @@ fn wrong_types_and_numbers_out_of_range_are_refused_with_their_unit() {
     check("domain = 7", expect![[r#"1:10: `domain`: it is an integer; it must be a domain such as "example.com""#]]);
     check(
         "domain = 'a@b'",
-        expect![[r#"1:10: `domain`: "a@b" is no domain (the domainpart holds a character that is not allowed there); it must be a domain such as "example.com""#]],
+        expect![[
+            r#"1:10: `domain`: "a@b" is no domain (the domainpart holds a character that is not allowed there); it must be a domain such as "example.com""#
+        ]],
     );
     check("data_dir = ''", expect!["1:12: `data_dir`: it is empty; it must be a path"]);
     check("listen = 'here'", expect!["1:10: `listen` is a section, not a string: write [listen] and its keys below"]);

@@ -1,5 +1,6 @@
 //! Listeners: one socket, one loop that accepts, one task for each connection.
 
+use super::wire::Wire;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +16,8 @@ const BACKLOG: i32 = 4096;
 /// When the process is out of file descriptors, the listener rests this long before it tries again.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// The kernel asks a silent peer whether it is still there after this time, and then so often.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(120))
-    .with_interval(Duration::from_secs(20))
-    .with_retries(4);
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(20)).with_retries(4);
 
 /// How many connections there are, over all listeners.
 pub(crate) struct Doors {
@@ -59,12 +58,8 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts until it is told to stop, and serves each connection with a task of its own.
-pub(crate) async fn accept<F, S>(listener: TcpListener, doors: Arc<Doors>, stop: CancellationToken, serve: S)
-where
-    S: Fn(TcpStream) -> F,
-    F: Future<Output = ()> + Send + 'static,
-{
+/// Accepts until it is told to stop; `serve` spawns a task for each connection.
+pub(crate) async fn accept(listener: TcpListener, doors: Arc<Doors>, stop: CancellationToken, serve: impl Fn(Wire)) {
     let mut exhausted = false;
     loop {
         let accepted = tokio::select! {
@@ -79,11 +74,7 @@ where
                     continue;
                 };
                 prepare(&io);
-                let served = serve(io);
-                tokio::spawn(async move {
-                    served.await;
-                    drop(ticket);
-                });
+                serve(Wire::new(io, ticket));
             }
             Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => {
                 if !exhausted {

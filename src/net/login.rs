@@ -100,8 +100,9 @@ pub(crate) fn stream_error(why: &Close) -> StreamError {
         Close::Conflict => StreamError::new(Condition::Conflict).with_text("the resource was bound again"),
         Close::Kicked(words) => StreamError::new(Condition::PolicyViolation).with_text(words.clone()),
         Close::Shutdown => StreamError::new(Condition::SystemShutdown),
-        Close::ResourceFull => StreamError::new(Condition::PolicyViolation)
-            .with_text("the connection did not take what it was sent"),
+        Close::ResourceFull => {
+            StreamError::new(Condition::PolicyViolation).with_text("the connection did not take what it was sent")
+        }
         Close::Internal => StreamError::new(Condition::InternalServerError),
     }
 }

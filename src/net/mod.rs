@@ -43,7 +43,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use wire::Wire;
@@ -111,8 +111,15 @@ impl Net {
         let doors = Doors::new(config.limits.connections_max as usize);
         for (name, listener) in listeners {
             let Some(listener) = listener else { continue };
+            let door = match name {
+                "xmpp" => Door::Xmpp,
+                "xmpps" => Door::Tls(Door::Xmpp.into(), world.tls_xmpp.clone()),
+                "http" => Door::Http,
+                _ => Door::Tls(Door::Http.into(), world.tls_https.clone()),
+            };
             let (world, doors, stop) = (world.clone(), doors.clone(), stop.clone());
-            tokio::spawn(listen::accept(listener, doors, stop, move |io| serve_one(world.clone(), name, io)));
+            let serve = move |wire| serve_one(&world, door.clone(), wire);
+            tokio::spawn(listen::accept(listener, doors, stop, serve));
         }
         tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
         Ok(Net { world, addresses, stop })
@@ -136,24 +143,29 @@ impl Net {
     }
 }
 
-async fn serve_one(world: Arc<World>, name: &'static str, io: TcpStream) {
-    let mut wire = Wire::new(io);
-    let tls = match name {
-        "xmpps" => Some(world.tls_xmpp.clone()),
-        "https" => Some(world.tls_https.clone()),
-        _ => None,
-    };
-    if let Some(tls) = tls {
-        let shaken = Box::pin(shake_hands(&mut wire, tls, world.handshake_time())).await;
-        if let Err(e) = shaken {
-            tracing::debug!(peer = %wire.peer(), "TLS: {e}");
-            return;
-        }
+/// Serves a connection with a task of its own, no larger than this kind of connection needs.
+fn serve_one(world: &Arc<World>, door: Door, wire: Wire) {
+    let world = world.clone();
+    match door {
+        Door::Xmpp => drop(tokio::spawn(tcp::run(world, wire))),
+        Door::Http => drop(tokio::spawn(http::serve(world, wire))),
+        Door::Tls(beyond, tls) => drop(tokio::spawn(async move {
+            let mut wire = wire;
+            match shake_hands(&mut wire, tls, world.handshake_time()).await {
+                Ok(()) => serve_one(&world, *beyond, wire),
+                Err(e) => tracing::debug!(peer = %wire.peer(), "TLS: {e}"),
+            }
+        })),
     }
-    match name {
-        "http" | "https" => http::serve(world, wire).await,
-        _ => tcp::run(world, wire).await,
-    }
+}
+
+/// What is spoken at a listener.
+#[derive(Clone)]
+enum Door {
+    Xmpp,
+    Http,
+    /// TLS first, and within it something else.
+    Tls(Box<Door>, Arc<ServerConfig>),
 }
 
 async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) -> io::Result<()> {
@@ -205,8 +217,7 @@ impl World {
             Transport::Websocket => c2s::TransportKind::WebSocket,
             Transport::Bosh => c2s::TransportKind::Bosh,
         };
-        let plain_allowed =
-            self.config.auth.plain_without_tls == PlainWithoutTls::Loopback && link.peer.is_loopback();
+        let plain_allowed = self.config.auth.plain_without_tls == PlainWithoutTls::Loopback && link.peer.is_loopback();
         let transport = c2s::Transport { kind, secure: link.secure, plain_allowed };
         let settings = if link.transport == Transport::Tcp { &self.starttls } else { &self.plain };
         Some(c2s::Stream::new(now, settings.clone(), transport, entropy))

@@ -86,7 +86,7 @@ pub(crate) async fn run<F: Framing>(world: Arc<World>, wire: Wire, framing: F) {
         seat.unbind(undelivered);
     }
     if let Ok(End::Ours) = end {
-        conn.wire.finish().await;
+        Box::pin(conn.wire.finish()).await;
     }
 }
 
@@ -144,42 +144,39 @@ impl<F: Framing> Conn<F> {
             match poll_fn(|cx| self.poll_wake(cx)).await? {
                 Wake::Read => {}
                 Wake::Eof => return Ok(End::Theirs),
-                Wake::Mail(mail) => self.write_mail(mail).await?,
+                Wake::Mail(mail) => self.deliver(mail).await?,
                 Wake::Time => self.talk.tell(c2s::Input::Tick),
             }
         }
     }
 
-    /// Does what is to be done until only new input can bring more.
+    /// Does what is to be done until only new input can bring more. What it waits for is rare, and boxed:
+    /// a connection at rest should not own the room for it.
     async fn work(&mut self) -> io::Result<()> {
         loop {
             while let Some(todo) = self.talk.todo.pop_front() {
                 match todo {
                     Todo::Stanza(stanza) => {
-                        if let Some(seat) = &self.seat {
-                            // When the user is gone the outbox has, or will have, the reason.
-                            let _ = seat.send(stanza).await;
+                        let Some(seat) = &self.seat else { continue };
+                        // When the user is gone the outbox has, or will have, the reason.
+                        if let Ok(Some(stanza)) = seat.try_send(stanza) {
+                            let _ = Box::pin(seat.send(stanza)).await;
                         }
                     }
-                    Todo::Ask(question) => {
-                        self.flush().await?;
-                        Box::pin(self.ask(question)).await;
-                    }
-                    Todo::StartTls => {
-                        self.flush().await?;
-                        Box::pin(self.start_tls()).await?;
-                    }
+                    Todo::Ask(question) => Box::pin(self.ask(question)).await?,
+                    Todo::StartTls => Box::pin(self.start_tls()).await?,
                 }
             }
             self.talk.todo = VecDeque::new();
             if self.talk.ended || self.talk.machine.waiting() || !self.talk.framing.has_kept() {
-                return self.flush().await;
+                return if self.flush_now()? { Ok(()) } else { Box::pin(self.wire.flush()).await };
             }
             self.talk.take(&[]);
         }
     }
 
-    async fn ask(&mut self, question: Question) {
+    async fn ask(&mut self, question: Question) -> io::Result<()> {
+        self.flush().await?;
         let link: Arc<dyn Link> = self.outbox.clone();
         let Answered { input, seat } = self.world.logins.answer(question, link).await;
         if let Some(seat) = seat {
@@ -188,9 +185,11 @@ impl<F: Framing> Conn<F> {
             self.wire.forget_exporter();
         }
         self.talk.tell(input);
+        Ok(())
     }
 
     async fn start_tls(&mut self) -> io::Result<()> {
+        self.flush().await?;
         if !self.talk.framing.is_clean() {
             // What came in the clear must not be taken for something that came through TLS.
             return Err(io::Error::new(io::ErrorKind::InvalidData, "data behind <starttls/>"));
@@ -226,25 +225,37 @@ impl<F: Framing> Conn<F> {
         Poll::Pending
     }
 
-    /// Writes what the user's actor has for the client.
-    async fn write_mail(&mut self, mail: Mail) -> io::Result<()> {
-        let mut rest = mail.deliveries;
-        while !rest.is_empty() {
-            while let Some(delivery) = rest.pop_front() {
-                self.talk.framing.write_stanza(&delivery, &mut self.talk.out);
-                self.writing.push_back(delivery);
-                if self.talk.out.len() >= WRITE_BYTES_SOFT {
-                    break;
-                }
+    /// Writes what the user's actor has for the client. False when the socket did not take all of it.
+    fn write_mail(&mut self, mail: &mut Mail) -> io::Result<bool> {
+        while let Some(delivery) = mail.deliveries.pop_front() {
+            self.talk.framing.write_stanza(&delivery, &mut self.talk.out);
+            self.writing.push_back(delivery);
+            if self.talk.out.len() >= WRITE_BYTES_SOFT && !self.flush_now()? {
+                return Ok(false);
             }
-            if let Err(e) = self.flush().await {
-                self.writing.append(&mut rest);
+        }
+        self.flush_now()
+    }
+
+    /// Writes on until all of it is written, then does what else the mail asks.
+    async fn deliver(&mut self, mut mail: Mail) -> io::Result<()> {
+        loop {
+            let written = self.write_mail(&mut mail);
+            let written = match written {
+                Ok(false) => Box::pin(self.wire.flush()).await,
+                other => other.map(drop),
+            };
+            if let Err(e) = written {
+                self.writing.append(&mut mail.deliveries);
                 return Err(e);
             }
             for delivery in std::mem::take(&mut self.writing) {
                 if let (Some(seat), Some(receipt)) = (&self.seat, delivery.receipt) {
                     seat.acked(receipt);
                 }
+            }
+            if mail.deliveries.is_empty() {
+                break;
             }
         }
         if let Some(why) = mail.close {
@@ -254,11 +265,16 @@ impl<F: Framing> Conn<F> {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
+        if self.flush_now()? { Ok(()) } else { self.wire.flush().await }
+    }
+
+    /// Hands everything to the wire; false when the socket does not take it all at once.
+    fn flush_now(&mut self) -> io::Result<bool> {
         if self.talk.out.is_empty() {
-            return Ok(());
+            return self.wire.flush_now();
         }
         let out = std::mem::take(&mut self.talk.out);
-        self.wire.write_all(&out).await
+        self.wire.write_now(&out)
     }
 
     /// Keeps the timer at the machine's deadline.

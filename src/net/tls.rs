@@ -5,9 +5,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 use rustls::{KeyLog, ProtocolVersion, ServerConfig, SupportedCipherSuite};
 use sha2::{Digest, Sha256, Sha384};
 use std::cell::RefCell;
@@ -22,6 +20,8 @@ pub(crate) struct Tls {
     conn: UnbufferedServerConnection,
     partial: Vec<u8>,
     exporter: Option<Box<[u8; 32]>>,
+    /// Plaintext that came with the end of the handshake, until it is read.
+    pub(crate) early: Vec<u8>,
 }
 
 /// Where the connection stands after some bytes were taken.
@@ -38,7 +38,12 @@ pub(crate) enum Progress {
 impl Tls {
     /// Ready for a ClientHello. The configuration comes from [`with_exporter`], or there is no -PLUS.
     pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Tls, rustls::Error> {
-        Ok(Tls { conn: UnbufferedServerConnection::new(config)?, partial: Vec::new(), exporter: None })
+        Ok(Tls {
+            conn: UnbufferedServerConnection::new(config)?,
+            partial: Vec::new(),
+            exporter: None,
+            early: Vec::new(),
+        })
     }
 
     /// Takes ciphertext (`got` is scratch: it is overwritten), appends what it decrypts to `plain`
@@ -341,8 +346,7 @@ mod tests {
     #[test]
     fn both_ends_derive_the_same_exporter() {
         let (tls, client) = connect(4096);
-        let theirs =
-            client.export_keying_material([0u8; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap();
+        let theirs = client.export_keying_material([0u8; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap();
         assert_eq!(tls.exporter(), Some(theirs));
     }
 

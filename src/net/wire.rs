@@ -3,6 +3,7 @@
 //! Reading happens in a scratch buffer of the worker thread: whoever reads is lent the bytes for the
 //! length of one call and keeps only what is incomplete.
 
+use super::listen::Ticket;
 use super::tls::{Progress, Tls};
 use rustls::ServerConfig;
 use std::cell::RefCell;
@@ -44,11 +45,12 @@ pub(crate) struct Wire {
     /// What is still to be sent; empty, and without capacity, almost always.
     out: Vec<u8>,
     peer_closed: bool,
+    _ticket: Ticket,
 }
 
 impl Wire {
-    pub(crate) fn new(io: TcpStream) -> Wire {
-        Wire { io, tls: None, out: Vec::new(), peer_closed: false }
+    pub(crate) fn new(io: TcpStream, ticket: Ticket) -> Wire {
+        Wire { io, tls: None, out: Vec::new(), peer_closed: false, _ticket: ticket }
     }
 
     /// From now on the peer speaks TLS; its ClientHello has not been read yet.
@@ -60,10 +62,16 @@ impl Wire {
     /// Completes the handshake that [`Wire::start_tls`] began.
     pub(crate) async fn shake_hands(&mut self) -> io::Result<()> {
         loop {
-            let progress = poll_fn(|cx| self.poll_turn(cx, |_, progress| progress)).await?;
-            match progress {
-                Some(Some(Progress::Open)) => return self.flush().await,
-                Some(Some(Progress::Handshaking)) => {}
+            let turn = poll_fn(|cx| self.poll_turn(cx, |plain, progress| (progress, plain.to_vec()))).await?;
+            match turn {
+                Some((Some(Progress::Open), early)) => {
+                    // What came in one read with the end of the handshake is read first.
+                    if let Some(tls) = &mut self.tls {
+                        tls.early = early;
+                    }
+                    return self.flush().await;
+                }
+                Some((Some(Progress::Handshaking), _)) => {}
                 _ => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
@@ -99,9 +107,9 @@ impl Wire {
     ) -> Poll<io::Result<Option<R>>> {
         let mut f = Some(f);
         loop {
-            let turn = ready!(self.poll_turn(cx, |plain, _| {
-                (!plain.is_empty()).then(|| f.take().map(|f| f(plain))).flatten()
-            }))?;
+            let turn = ready!(
+                self.poll_turn(cx, |plain, _| { (!plain.is_empty()).then(|| f.take().map(|f| f(plain))).flatten() })
+            )?;
             match turn {
                 None => return Poll::Ready(Ok(None)),
                 Some(Some(r)) => return Poll::Ready(Ok(Some(r))),
@@ -110,8 +118,13 @@ impl Wire {
         }
     }
 
-    /// Sends `data`, or what the socket does not take at once as soon as it can.
+    /// Sends `data`, what the socket does not take at once as soon as it can.
     pub(crate) async fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.write_now(data)? { Ok(()) } else { Box::pin(self.flush()).await }
+    }
+
+    /// Sends what the socket takes now and keeps the rest; true when there is none.
+    pub(crate) fn write_now(&mut self, data: &[u8]) -> io::Result<bool> {
         let mut rest = data;
         match &mut self.tls {
             Some(tls) => {
@@ -130,7 +143,7 @@ impl Wire {
             None => {}
         }
         self.out.extend_from_slice(rest);
-        self.flush().await
+        self.flush_now()
     }
 
     /// Says good-bye and lets the peer read our last words before the socket goes.
@@ -159,14 +172,14 @@ impl Wire {
 
     /// Waits until everything is handed to the kernel.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
-        if self.try_flush()? {
+        if self.flush_now()? {
             return Ok(());
         }
         loop {
             let had = self.out.len();
             let writable = tokio::time::timeout(Duration::from_secs(WRITE_STALL_SECS), self.io.writable());
             writable.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            if self.try_flush()? {
+            if self.flush_now()? {
                 return Ok(());
             }
             debug_assert!(self.out.len() <= had);
@@ -179,9 +192,12 @@ impl Wire {
         cx: &mut Context<'_>,
         f: impl FnOnce(&[u8], Option<Progress>) -> R,
     ) -> Poll<io::Result<Option<R>>> {
-        if !self.out.is_empty() && !self.try_flush()? {
+        if !self.out.is_empty() && !self.flush_now()? {
             // Whoever waits for input is woken for room as well.
             let _ = self.io.poll_write_ready(cx)?;
+        }
+        if let Some(early) = self.tls.as_mut().map(|tls| std::mem::take(&mut tls.early)).filter(|e| !e.is_empty()) {
+            return Poll::Ready(Ok(Some(f(&early, Some(Progress::Open)))));
         }
         if self.peer_closed {
             return Poll::Ready(Ok(None));
@@ -219,7 +235,8 @@ impl Wire {
         })
     }
 
-    fn try_flush(&mut self) -> io::Result<bool> {
+    /// Sends what the socket takes now; true when nothing is left.
+    pub(crate) fn flush_now(&mut self) -> io::Result<bool> {
         flush_some(&self.io, &mut self.out)
     }
 }

@@ -6,12 +6,12 @@
 //! into the store) is put into `up`, and one task at a time takes it from there, in order
 //! ([`Live::drain`]): so the order of the rids is the order in which the actor gets the stanzas.
 
+use super::Waiting;
 use crate::net::World;
+use crate::net::deadlines::SLOT;
 use crate::net::http::Via;
 use crate::net::lobby::Guest;
 use crate::net::login::{self, Answered, Question};
-use super::Waiting;
-use crate::net::deadlines::SLOT;
 use bytes::Bytes;
 use herald_bosh::{self as bosh, Answer, Input, Item, Output, Payload, Sid, Ticket};
 use herald_session::{Close, Delivery, Link, LinkInfo, Seat, Transport};
@@ -93,8 +93,7 @@ impl Live {
     ) -> Option<Arc<Live>> {
         let now = Instant::now();
         let stream = world.stream(now, info(via))?;
-        let machine =
-            bosh::Session::new(now, world.bosh.settings.clone(), sid, &world.config.domain, body, ticket);
+        let machine = bosh::Session::new(now, world.bosh.settings.clone(), sid, &world.config.domain, body, ticket);
         let live = Arc::new_cyclic(|myself| Live {
             world: world.clone(),
             via,

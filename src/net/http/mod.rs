@@ -39,11 +39,9 @@ pub(crate) async fn serve(world: Arc<World>, mut wire: Wire) {
     let end = conn.run(&world, &mut wire, via).await;
     match end {
         End::Gone => {}
-        End::Finished => wire.finish().await,
-        End::WebSocket(rest) => {
-            drop(conn);
-            ws::run(world, wire, rest).await;
-        }
+        End::Finished => Box::pin(wire.finish()).await,
+        // A task of its own, for this one has room for things that a WebSocket never does.
+        End::WebSocket(rest) => drop(tokio::spawn(ws::run(world, wire, rest))),
     }
 }
 
@@ -126,7 +124,7 @@ impl Conn {
                                     End::WebSocket(std::mem::take(&mut self.input))
                                 }
                                 Ok(_) => End::Gone,
-                                Err(refusal) => self.last_words(wire, refusal).await,
+                                Err(refusal) => Box::pin(self.last_words(wire, refusal)).await,
                             };
                         }
                         let (keep_alive, with_body) = (head.keep_alive, head.method != Method::Head);
@@ -140,13 +138,13 @@ impl Conn {
                         }
                     }
                     Err(Refusal::Head(BadHead(status, why))) => {
-                        return self.last_words(wire, Response::hang_up(status, why)).await;
+                        return Box::pin(self.last_words(wire, Response::hang_up(status, why))).await;
                     }
                     Err(Refusal::TooLarge(start)) => {
                         // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
                         let mut reply = bosh::too_large(world, via, &start);
                         let response = poll_fn(|cx| reply.poll_answer(cx)).await;
-                        return self.last_words(wire, response).await;
+                        return Box::pin(self.last_words(wire, response)).await;
                     }
                 }
             }
@@ -167,7 +165,7 @@ impl Conn {
                 Wake::TimeUp if self.input.is_empty() => return End::Finished,
                 Wake::TimeUp => {
                     let late = Response::hang_up(408, "the request took too long to arrive");
-                    return self.last_words(wire, late).await;
+                    return Box::pin(self.last_words(wire, late)).await;
                 }
             }
         }
@@ -225,11 +223,7 @@ impl Conn {
         if !self.owed.is_empty() {
             self.timer = None;
         } else if self.timer.is_none() {
-            let secs = if self.input.is_empty() {
-                KEEP_ALIVE_SECS
-            } else {
-                world.config.limits.head_secs
-            };
+            let secs = if self.input.is_empty() { KEEP_ALIVE_SECS } else { world.config.limits.head_secs };
             self.timer = Some(Box::pin(sleep_until(Instant::now() + Duration::from_secs(secs.into()))));
         }
     }
@@ -285,10 +279,9 @@ async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8>) -> Reply
     let response = match head.method {
         Method::Options => Response::preflight(),
         Method::Post if bosh_path => return bosh::post(world, via, body).await,
-        Method::Get | Method::Head if bosh_path => Response::text(
-            200,
-            "This is a BOSH endpoint (XEP-0124, XEP-0206): XMPP clients POST to it. It works.",
-        ),
+        Method::Get | Method::Head if bosh_path => {
+            Response::text(200, "This is a BOSH endpoint (XEP-0124, XEP-0206): XMPP clients POST to it. It works.")
+        }
         _ if bosh_path => Response::not_allowed("Allow: GET, HEAD, POST, OPTIONS\r\n"),
         Method::Get | Method::Head if ws::is_path(path) => Response {
             fields: "Upgrade: websocket\r\n",
@@ -315,12 +308,13 @@ fn host_meta(world: &World, json: bool) -> Response {
         links.push(("urn:xmpp:alt-connections:xbosh", format!("http{s}://{domain}:{port}/http-bind")));
     }
     if json {
-        let links: Vec<_> =
-            links.iter().map(|(rel, href)| serde_json::json!({ "rel": rel, "href": href })).collect();
+        let links: Vec<_> = links.iter().map(|(rel, href)| serde_json::json!({ "rel": rel, "href": href })).collect();
         let body = serde_json::json!({ "links": links }).to_string();
         return Response::new(200, "application/json", body);
     }
-    let mut body = String::from("<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n");
+    let mut body = String::from(
+        "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n",
+    );
     for (rel, href) in links {
         body += &format!("  <Link rel='{rel}' href='{href}'/>\n");
     }
