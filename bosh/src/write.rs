@@ -60,6 +60,6 @@ impl Head {
             out.extend_from_slice(inside);
             out.extend_from_slice(b"</body>");
         }
-        out.into()
+        out.into_boxed_slice().into() // it is kept for a while: without the room that was not needed
     }
 }

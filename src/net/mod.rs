@@ -147,8 +147,8 @@ impl Net {
 fn serve_one(world: &Arc<World>, door: Door, wire: Wire) {
     let world = world.clone();
     match door {
-        Door::Xmpp => drop(tokio::spawn(tcp::run(world, wire))),
-        Door::Http => drop(tokio::spawn(http::serve(world, wire))),
+        Door::Xmpp => tcp::spawn(world, wire),
+        Door::Http => http::spawn(world, wire),
         Door::Tls(beyond, tls) => drop(tokio::spawn(async move {
             let mut wire = wire;
             match shake_hands(&mut wire, tls, world.handshake_time()).await {

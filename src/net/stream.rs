@@ -67,8 +67,8 @@ pub(crate) enum Fed {
     Gone,
 }
 
-/// Serves one connection until it is over.
-pub(crate) async fn run<F: Framing>(world: Arc<World>, wire: Wire, framing: F) {
+/// Serves one connection with a task of its own until it is over.
+pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, framing: F) {
     let info = LinkInfo { transport: F::TRANSPORT, secure: wire.secure(), peer: wire.peer() };
     let outbox = Arc::new(Outbox::new(info, world.config.limits.outbox_bytes_max));
     let Some(mut machine) = world.stream(Instant::now(), info) else { return };
@@ -79,15 +79,19 @@ pub(crate) async fn run<F: Framing>(world: Arc<World>, wire: Wire, framing: F) {
     let guest = Some(world.lobby.enter(link));
     let talk = Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false };
     let mut conn = Conn { world, wire, outbox, talk, seat: None, guest, writing: VecDeque::new(), timer: None };
-    let end = conn.serve().await;
-    let mut undelivered = Vec::from(std::mem::take(&mut conn.writing));
-    undelivered.extend(conn.outbox.shut());
-    if let Some(seat) = conn.seat.take() {
-        seat.unbind(undelivered);
-    }
-    if let Ok(End::Ours) = end {
-        Box::pin(conn.wire.finish()).await;
-    }
+    // The block owns `conn` where it is: an async fn would keep its argument and a copy.
+    tokio::spawn(async move {
+        let end = conn.serve().await;
+        let mut undelivered = Vec::from(std::mem::take(&mut conn.writing));
+        undelivered.extend(conn.outbox.shut());
+        if let Some(seat) = conn.seat.take() {
+            seat.unbind(undelivered);
+        }
+        conn.guest = None;
+        if let Ok(End::Ours) = end {
+            Box::pin(conn.wire.finish()).await;
+        }
+    });
 }
 
 struct Conn<F> {
@@ -114,8 +118,16 @@ struct Talk<F> {
     ended: bool,
 }
 
+/// What stands between a connection and its rest.
+enum Work {
+    Done,
+    Wait(Box<Todo>),
+    /// The socket has not taken everything.
+    Flush,
+}
+
 enum Todo {
-    Stanza(Stanza),
+    Stanza(Arc<Stanza>),
     Ask(Question),
     StartTls,
 }
@@ -134,9 +146,21 @@ enum End {
 }
 
 impl<F: Framing> Conn<F> {
+    /// What it waits for is rare, but for the next event, and boxed: a connection at rest does not own the
+    /// room for it.
     async fn serve(&mut self) -> io::Result<End> {
         loop {
-            self.work().await?;
+            match self.work_now()? {
+                Work::Done => {}
+                Work::Wait(todo) => {
+                    Box::pin(self.wait_for(todo)).await?;
+                    continue;
+                }
+                Work::Flush => {
+                    Box::pin(self.wire.flush()).await?;
+                    continue;
+                }
+            }
             if self.talk.ended {
                 return Ok(End::Ours);
             }
@@ -144,34 +168,45 @@ impl<F: Framing> Conn<F> {
             match poll_fn(|cx| self.poll_wake(cx)).await? {
                 Wake::Read => {}
                 Wake::Eof => return Ok(End::Theirs),
-                Wake::Mail(mail) => self.deliver(mail).await?,
+                Wake::Mail(mut mail) => {
+                    if !self.deliver_now(&mut mail)? {
+                        Box::pin(self.deliver(mail)).await?;
+                    }
+                }
                 Wake::Time => self.talk.tell(c2s::Input::Tick),
             }
         }
     }
 
-    /// Does what is to be done until only new input can bring more. What it waits for is rare, and boxed:
-    /// a connection at rest should not own the room for it.
-    async fn work(&mut self) -> io::Result<()> {
+    /// Does what is to be done until only new input can bring more, or something has to be waited for.
+    fn work_now(&mut self) -> io::Result<Work> {
         loop {
             while let Some(todo) = self.talk.todo.pop_front() {
-                match todo {
-                    Todo::Stanza(stanza) => {
-                        let Some(seat) = &self.seat else { continue };
-                        // When the user is gone the outbox has, or will have, the reason.
-                        if let Ok(Some(stanza)) = seat.try_send(stanza) {
-                            let _ = Box::pin(seat.send(stanza)).await;
-                        }
-                    }
-                    Todo::Ask(question) => Box::pin(self.ask(question)).await?,
-                    Todo::StartTls => Box::pin(self.start_tls()).await?,
+                let Todo::Stanza(stanza) = todo else { return Ok(Work::Wait(Box::new(todo))) };
+                let Some(seat) = &self.seat else { continue };
+                // When the user is gone the outbox has, or will have, the reason.
+                if let Ok(Some(stanza)) = seat.try_send(stanza) {
+                    return Ok(Work::Wait(Box::new(Todo::Stanza(stanza))));
                 }
             }
             self.talk.todo = VecDeque::new();
             if self.talk.ended || self.talk.machine.waiting() || !self.talk.framing.has_kept() {
-                return if self.flush_now()? { Ok(()) } else { Box::pin(self.wire.flush()).await };
+                return Ok(if self.flush_now()? { Work::Done } else { Work::Flush });
             }
             self.talk.take(&[]);
+        }
+    }
+
+    async fn wait_for(&mut self, todo: Box<Todo>) -> io::Result<()> {
+        match *todo {
+            Todo::Stanza(stanza) => {
+                if let Some(seat) = &self.seat {
+                    let _ = seat.send(stanza).await; // as above
+                }
+                Ok(())
+            }
+            Todo::Ask(question) => self.ask(question).await,
+            Todo::StartTls => self.start_tls().await,
         }
     }
 
@@ -237,31 +272,43 @@ impl<F: Framing> Conn<F> {
         self.flush_now()
     }
 
-    /// Writes on until all of it is written, then does what else the mail asks.
-    async fn deliver(&mut self, mut mail: Mail) -> io::Result<()> {
-        loop {
-            let written = self.write_mail(&mut mail);
-            let written = match written {
-                Ok(false) => Box::pin(self.wire.flush()).await,
-                other => other.map(drop),
-            };
-            if let Err(e) = written {
+    /// Writes it all; false when the socket did not take it at once and [`Conn::deliver`] has to go on.
+    fn deliver_now(&mut self, mail: &mut Mail) -> io::Result<bool> {
+        match self.write_mail(mail) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(e) => {
                 self.writing.append(&mut mail.deliveries);
                 return Err(e);
             }
-            for delivery in std::mem::take(&mut self.writing) {
-                if let (Some(seat), Some(receipt)) = (&self.seat, delivery.receipt) {
-                    seat.acked(receipt);
-                }
-            }
-            if mail.deliveries.is_empty() {
-                break;
-            }
         }
-        if let Some(why) = mail.close {
+        self.acknowledge();
+        if let Some(why) = mail.close.take() {
             self.talk.tell(c2s::Input::Fail(stream_error(&why)));
         }
-        Ok(())
+        Ok(true)
+    }
+
+    async fn deliver(&mut self, mut mail: Mail) -> io::Result<()> {
+        loop {
+            if let Err(e) = self.wire.flush().await {
+                self.writing.append(&mut mail.deliveries);
+                return Err(e);
+            }
+            self.acknowledge();
+            if self.deliver_now(&mut mail)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// All that was being written is written.
+    fn acknowledge(&mut self) {
+        for delivery in std::mem::take(&mut self.writing) {
+            if let (Some(seat), Some(receipt)) = (&self.seat, delivery.receipt) {
+                seat.acked(receipt);
+            }
+        }
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -312,7 +359,7 @@ impl<F: Framing> Talk<F> {
             );
             while let Some(output) = machine.poll() {
                 match output {
-                    c2s::Output::Stanza(stanza) if said.is_empty() => todo.push_back(Todo::Stanza(stanza)),
+                    c2s::Output::Stanza(stanza) if said.is_empty() => todo.push_back(Todo::Stanza(stanza.into())),
                     other => said.push(other),
                 }
             }
@@ -354,7 +401,7 @@ impl<F: Framing> Talk<F> {
                 todo.push_back(Todo::Ask(Question::CheckPlain(user, password)));
             }
             c2s::Output::Bind(user, resource) => todo.push_back(Todo::Ask(Question::Bind(user, resource))),
-            c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza)),
+            c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza.into())),
             c2s::Output::Ended => self.ended = true,
         }
     }

@@ -10,8 +10,8 @@ use herald_xmpp::xml::Limits;
 use std::sync::Arc;
 
 /// Serves one connection.
-pub(crate) async fn run(world: Arc<World>, wire: Wire) {
-    stream::run(world, wire, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false }).await;
+pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
+    stream::spawn(world, wire, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false });
 }
 
 struct Tcp {

@@ -45,8 +45,8 @@ pub(crate) fn handshake(upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
 }
 
 /// Serves a connection that has become a WebSocket; `rest` came behind the handshake.
-pub(crate) async fn run(world: Arc<World>, wire: Wire, rest: Vec<u8>) {
-    stream::run(world, wire, Ws { inbox: Inbox::with(rest), closing: false }).await;
+pub(crate) fn spawn(world: Arc<World>, wire: Wire, rest: Vec<u8>) {
+    stream::spawn(world, wire, Ws { inbox: Inbox::with(rest), closing: false });
 }
 
 struct Ws {

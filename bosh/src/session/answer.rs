@@ -92,11 +92,11 @@ impl<T: Item> Session<T> {
             item.write(&mut filling.inside);
             filling.stream |= filling.inside[start..].starts_with(STREAM_PREFIX);
             self.queue_bytes -= bytes;
-            filling.items.extend(self.queue.pop_front());
+            filling.items.extend(self.queue.pop_front().filter(T::matters));
         }
     }
 
-    fn answer_oldest_with(&mut self, filling: Filling<T>, pause: bool) {
+    fn answer_oldest_with(&mut self, mut filling: Filling<T>, pause: bool) {
         let Held { rid, ticket, .. } = self.window.held.remove(0);
         let mut head = self.creation_head();
         head.stream |= filling.stream;
@@ -109,9 +109,10 @@ impl<T: Item> Session<T> {
             head.attr("time", ago.as_millis());
         }
         self.phase = Phase::Live;
-        if !filling.items.is_empty() {
+        if !filling.inside.is_empty() {
             self.window.idle_poll_at = None;
         }
+        filling.items.shrink_to_fit(); // they are kept for a while
         let body = head.body(&filling.inside);
         let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
         let said = Said { at: self.now, body: body.clone(), items: filling.items };

@@ -24,6 +24,12 @@ pub trait Item {
 
     /// About how many bytes that is: what it counts for in the queue. Always the same for one item.
     fn bytes_len(&self) -> usize;
+
+    /// Is it wanted back once it is written: as [`Output::Acked`], or undelivered? What belongs to the
+    /// stream itself is not.
+    fn matters(&self) -> bool {
+        true
+    }
 }
 
 /// What happens to a session.

@@ -79,7 +79,7 @@ pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
     let Some(live) = bosh.find(sid) else { return now(Answer::unknown_sid()) };
     if live.secure() && !via.secure {
         // XEP-0124 section 19.1: somebody who read a sid off the wire must not end the session with it.
-        return Reply::Now(Response::hang_up(403, "this session belongs to https"));
+        return Reply::Now(Box::new(Response::hang_up(403, "this session belongs to https")));
     }
     let waiting = live.expect(ticket);
     live.handle(Input::Post { ticket, body });
@@ -126,7 +126,7 @@ fn broken(world: &Arc<World>, via: Via, refused: &Refused) -> Reply {
 }
 
 fn now(answer: Answer) -> Reply {
-    Reply::Now(response(answer))
+    Reply::Now(Box::new(response(answer)))
 }
 
 fn response(answer: Answer) -> Response {

@@ -80,6 +80,9 @@ impl Item for Down {
             Down::Delivery(d) => d.stanza.bytes_len(),
         }
     }
+    fn matters(&self) -> bool {
+        matches!(self, Down::Delivery(_))
+    }
 }
 
 impl Live {
@@ -184,7 +187,9 @@ impl Live {
                 Up::Stanza(stanza) => {
                     if let Some(seat) = seat {
                         // When the user is gone, the link is being closed.
-                        let _ = seat.send(stanza).await;
+                        if let Ok(Some(stanza)) = seat.try_send(stanza) {
+                            let _ = seat.send(stanza).await;
+                        }
                     }
                 }
                 Up::Ask(question) => {

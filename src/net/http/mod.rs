@@ -15,7 +15,7 @@ use super::ws;
 pub(crate) use head::Upgrade;
 use head::{BadHead, Head, Method};
 pub(crate) use response::Response;
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -32,17 +32,19 @@ const BODY_START_BYTES: usize = 512;
 /// Answers that one connection may be owed; further requests are read when one was given.
 const PIPELINE_MAX: usize = 4;
 
-/// Serves one connection until either side ends it.
-pub(crate) async fn serve(world: Arc<World>, mut wire: Wire) {
+/// Serves one connection with a task of its own until either side ends it.
+pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     let via = Via { secure: wire.secure(), peer: wire.peer() };
-    let mut conn = Conn { input: Vec::new(), owed: VecDeque::new(), timer: None };
-    let end = conn.run(&world, &mut wire, via).await;
-    match end {
-        End::Gone => {}
-        End::Finished => Box::pin(wire.finish()).await,
-        // A task of its own, for this one has room for things that a WebSocket never does.
-        End::WebSocket(rest) => drop(tokio::spawn(ws::run(world, wire, rest))),
-    }
+    let mut conn = Conn { world, wire, via, input: Vec::new(), owed: SmallVec::new(), timer: None };
+    // The block owns `conn` where it is: an async fn would keep its argument and a copy.
+    tokio::spawn(async move {
+        match conn.run().await {
+            End::Gone => {}
+            End::Finished => Box::pin(conn.wire.finish()).await,
+            // A task of its own, for this one has room for things that a WebSocket never does.
+            End::WebSocket(rest) => ws::spawn(conn.world, conn.wire, rest),
+        }
+    });
 }
 
 /// How a request came.
@@ -54,7 +56,7 @@ pub(crate) struct Via {
 
 /// The answer to a request, now or when there is one.
 pub(crate) enum Reply {
-    Now(Response),
+    Now(Box<Response>),
     Later(bosh::Waiting),
 }
 
@@ -65,12 +67,24 @@ impl Reply {
             Reply::Later(waiting) => waiting.poll_answer(cx),
         }
     }
+
+    /// Would [`Reply::poll_answer`] give it?
+    fn poll_there(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Reply::Later(waiting) = self {
+            let Poll::Ready(response) = waiting.poll_answer(cx) else { return false };
+            *self = Reply::Now(Box::new(response));
+        }
+        true
+    }
 }
 
 struct Conn {
+    world: Arc<World>,
+    wire: Wire,
+    via: Via,
     /// Read and not used: part of a request, or requests behind one that waits.
     input: Vec<u8>,
-    owed: VecDeque<Owed>,
+    owed: SmallVec<[Owed; 1]>,
     /// Runs while a request is incomplete, and between requests; not while an answer is owed.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -106,74 +120,104 @@ impl From<BadHead> for Refusal {
 }
 
 enum Wake {
-    Answer(Response),
+    /// The oldest answer owed is there.
+    Answer,
     Input,
     Gone,
     TimeUp,
 }
 
 impl Conn {
-    async fn run(&mut self, world: &Arc<World>, wire: &mut Wire, via: Via) -> End {
+    /// What it waits for is rare, but for the next event, and boxed: a connection whose request is held does
+    /// not own the room for it.
+    async fn run(&mut self) -> End {
         loop {
             if self.owed.len() < PIPELINE_MAX {
-                match self.request(world) {
-                    Ok(Some((head, body))) => {
-                        if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path)) {
-                            return match ws::handshake(upgrade) {
-                                Ok(answer) if wire.write_all(&answer).await.is_ok() => {
-                                    End::WebSocket(std::mem::take(&mut self.input))
-                                }
-                                Ok(_) => End::Gone,
-                                Err(refusal) => Box::pin(self.last_words(wire, refusal)).await,
-                            };
-                        }
-                        let (keep_alive, with_body) = (head.keep_alive, head.method != Method::Head);
-                        let reply = Box::pin(route(world, via, head, body)).await;
-                        self.owed.push_back(Owed { reply, keep_alive, with_body });
-                    }
-                    Ok(None) => {}
-                    Err(Refusal::Continue) => {
-                        if wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
-                            return End::Gone;
-                        }
-                    }
-                    Err(Refusal::Head(BadHead(status, why))) => {
-                        return Box::pin(self.last_words(wire, Response::hang_up(status, why))).await;
-                    }
-                    Err(Refusal::TooLarge(start)) => {
-                        // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
-                        let mut reply = bosh::too_large(world, via, &start);
-                        let response = poll_fn(|cx| reply.poll_answer(cx)).await;
-                        return Box::pin(self.last_words(wire, response)).await;
+                let request = self.request();
+                if !matches!(request, Ok(None)) {
+                    if let Some(end) = Box::pin(self.serve(request)).await {
+                        return end;
                     }
                 }
             }
-            self.wind(world);
-            let wake = poll_fn(|cx| self.poll_wake(cx, wire)).await;
-            match wake {
-                Wake::Answer(response) => {
-                    let Some(owed) = self.owed.pop_front() else { continue };
-                    match answer(wire, &response, owed.keep_alive, owed.with_body).await {
-                        Ok(true) => {}
-                        Ok(false) => return End::Finished,
-                        Err(_) => return End::Gone,
+            self.wind();
+            match poll_fn(|cx| self.poll_wake(cx)).await {
+                Wake::Answer => {
+                    if let Some(end) = Box::pin(self.answer()).await {
+                        return end;
                     }
-                    self.timer = None;
                 }
                 Wake::Input => {}
                 Wake::Gone => return End::Gone,
-                Wake::TimeUp if self.input.is_empty() => return End::Finished,
-                Wake::TimeUp => {
-                    let late = Response::hang_up(408, "the request took too long to arrive");
-                    return Box::pin(self.last_words(wire, late)).await;
-                }
+                Wake::TimeUp => return Box::pin(self.time_up()).await,
             }
         }
     }
 
+    /// Does what a request asks, or refuses what is none.
+    async fn serve(&mut self, request: Result<Option<(Head, Vec<u8>)>, Refusal>) -> Option<End> {
+        let (head, body) = match request {
+            Ok(None) => return None,
+            Ok(Some(whole)) => whole,
+            Err(Refusal::Continue) => {
+                let said = self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+                return said.is_err().then_some(End::Gone);
+            }
+            Err(Refusal::Head(BadHead(status, why))) => {
+                return Some(self.last_words(Response::hang_up(status, why)).await);
+            }
+            Err(Refusal::TooLarge(start)) => {
+                // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
+                let mut reply = bosh::too_large(&self.world, self.via, &start);
+                let response = poll_fn(|cx| reply.poll_answer(cx)).await;
+                return Some(self.last_words(response).await);
+            }
+        };
+        if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path)) {
+            return Some(match ws::handshake(upgrade) {
+                Ok(answer) => match self.wire.write_all(&answer).await {
+                    Ok(()) => End::WebSocket(std::mem::take(&mut self.input)),
+                    Err(_) => End::Gone,
+                },
+                Err(refusal) => self.last_words(refusal).await,
+            });
+        }
+        let (keep_alive, with_body) = (head.keep_alive, head.method != Method::Head);
+        let reply = route(&self.world, self.via, head, body).await;
+        self.owed.push(Owed { reply, keep_alive, with_body });
+        None
+    }
+
+    /// Gives the oldest answer, which is there.
+    async fn answer(&mut self) -> Option<End> {
+        let mut owed = self.owed.remove(0);
+        let response = poll_fn(|cx| owed.reply.poll_answer(cx)).await;
+        self.timer = None;
+        match write(&mut self.wire, &response, owed.keep_alive, owed.with_body).await {
+            Ok(true) => None,
+            Ok(false) => Some(End::Finished),
+            Err(_) => Some(End::Gone),
+        }
+    }
+
+    async fn time_up(&mut self) -> End {
+        if self.input.is_empty() {
+            return End::Finished;
+        }
+        self.last_words(Response::hang_up(408, "the request took too long to arrive")).await
+    }
+
+    async fn last_words(&mut self, response: Response) -> End {
+        let response = Response { close: true, ..response };
+        match write(&mut self.wire, &response, false, true).await {
+            Ok(_) => End::Finished,
+            Err(_) => End::Gone,
+        }
+    }
+
     /// A whole request, taken from the input.
-    fn request(&mut self, world: &World) -> Result<Option<(Head, Vec<u8>)>, Refusal> {
-        let limits = &world.config.limits;
+    fn request(&mut self) -> Result<Option<(Head, Vec<u8>)>, Refusal> {
+        let limits = &self.world.config.limits;
         if self.input.is_empty() {
             return Ok(None);
         }
@@ -187,7 +231,7 @@ impl Conn {
         if len > limits.http_head_bytes_max {
             return Err(BadHead(431, "the request head is too long").into());
         }
-        if head.content_length > world.config.bosh.body_bytes_max {
+        if head.content_length > self.world.config.bosh.body_bytes_max {
             if !is_bosh(&head.path) {
                 return Err(BadHead(413, "the request body is too large").into());
             }
@@ -219,24 +263,23 @@ impl Conn {
     }
 
     /// Sets the timer that fits: for the rest of a request, for the next one, or none while one waits.
-    fn wind(&mut self, world: &World) {
+    fn wind(&mut self) {
         if !self.owed.is_empty() {
             self.timer = None;
         } else if self.timer.is_none() {
-            let secs = if self.input.is_empty() { KEEP_ALIVE_SECS } else { world.config.limits.head_secs };
+            let secs = if self.input.is_empty() { KEEP_ALIVE_SECS } else { self.world.config.limits.head_secs };
             self.timer = Some(Box::pin(sleep_until(Instant::now() + Duration::from_secs(secs.into()))));
         }
     }
 
-    fn poll_wake(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<Wake> {
-        if let Some(first) = self.owed.front_mut() {
-            if let Poll::Ready(response) = first.reply.poll_answer(cx) {
-                return Poll::Ready(Wake::Answer(response));
-            }
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if self.owed.first_mut().is_some_and(|first| first.reply.poll_there(cx)) {
+            return Poll::Ready(Wake::Answer);
         }
         if self.owed.len() < PIPELINE_MAX {
             let was_empty = self.input.is_empty();
-            let read = wire.poll_read(cx, |bytes| self.input.extend_from_slice(bytes));
+            let input = &mut self.input;
+            let read = self.wire.poll_read(cx, |bytes| input.extend_from_slice(bytes));
             match read {
                 Poll::Ready(Ok(Some(()))) => {
                     if was_empty {
@@ -251,18 +294,10 @@ impl Conn {
         let timer = self.timer.as_mut().map(|timer| timer.as_mut().poll(cx));
         if timer == Some(Poll::Ready(())) { Poll::Ready(Wake::TimeUp) } else { Poll::Pending }
     }
-
-    async fn last_words(&mut self, wire: &mut Wire, response: Response) -> End {
-        let response = Response { close: true, ..response };
-        match answer(wire, &response, false, true).await {
-            Ok(_) => End::Finished,
-            Err(_) => End::Gone,
-        }
-    }
 }
 
 /// Writes one response; false when the connection ends with it.
-async fn answer(wire: &mut Wire, response: &Response, keep_alive: bool, with_body: bool) -> io::Result<bool> {
+async fn write(wire: &mut Wire, response: &Response, keep_alive: bool, with_body: bool) -> io::Result<bool> {
     let mut out = Vec::new();
     response.write(keep_alive, with_body, &mut out);
     wire.write_all(&out).await?;
@@ -294,7 +329,7 @@ async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8>) -> Reply
         },
         _ => Response::not_allowed("Allow: GET, HEAD, OPTIONS\r\n"),
     };
-    Reply::Now(response)
+    Reply::Now(Box::new(response))
 }
 
 /// XEP-0156: where a page finds BOSH and WebSocket, as XRD or as JSON.
