@@ -51,7 +51,7 @@ impl Scene {
     /// A bound client of mallory's says this; what the server answers until it hangs up.
     fn say_bound(&self, text: &str) -> String {
         let mut mallory = Client::login(&self.herald, "mallory", "secret", "evil");
-        let mut writer = mallory.try_clone();
+        let mut writer = mallory.socket();
         let text = text.to_owned();
         let writing = std::thread::spawn(move || drop(writer.write_all(text.as_bytes())));
         let said = mallory.expect_end();
@@ -145,7 +145,7 @@ fn what_xmpp_forbids_ends_the_stream() {
         ("<message><!-- hidden --></message>", "<restricted-xml"),
         ("<?php x?>", "<restricted-xml"),
         ("<message><body>&b;</body></message>", "<not-well-formed"),
-        ("<message><body></message>", "<not-well-formed"),
+        ("<message><body></message></message>", "<not-well-formed"),
         ("<message><body>\u{1}</body></message>", "<not-well-formed"),
         ("<x:message/>", "<not-well-formed"),
         (
@@ -164,7 +164,7 @@ fn what_xmpp_forbids_ends_the_stream() {
 fn bad_utf_8_ends_the_stream() {
     let mut scene = Scene::new("");
     let mut mallory = Client::login(&scene.herald, "mallory", "secret", "evil");
-    mallory.try_clone().write_all(b"<message><body>\xc3\x28</body></message>").expect("the peer reads");
+    mallory.socket().write_all(b"<message><body>\xc3\x28</body></message>").expect("the peer reads");
     let said = mallory.expect_end();
     assert_says(&said, &["<stream:error", "<unsupported-encoding", "</stream:stream>"]);
     scene.unharmed();

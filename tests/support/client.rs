@@ -53,6 +53,11 @@ impl Client {
         self.expect("</stream:features>");
     }
 
+    /// A second handle of the socket, to send bytes of any kind while the first one reads.
+    pub fn socket(&self) -> TcpStream {
+        self.socket.try_clone().expect("a second handle")
+    }
+
     /// Sends text as it is.
     pub fn send(&mut self, text: &str) {
         self.socket.write_all(text.as_bytes()).expect("the peer reads");

@@ -352,3 +352,22 @@ fn lay_over(base: &mut toml::Table, over: toml::Table) {
         }
     }
 }
+
+/// Raises this process's limit of open files; false when it may not be so high.
+pub fn raise_open_files(wanted: u64) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls get a pointer to a whole rlimit that outlives them.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && limit.rlim_max >= wanted && {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
+        }
+    }
+}
+
+/// Says that a test is skipped, and why. Under `cargo xtask test` (`HERALD_TEST_ALL=1`) that is a failure.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("HERALD_TEST_ALL").is_none(), "{why}");
+    // Not eprintln: the harness would hide it, and a skipped test must not look like a passed one.
+    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
+}

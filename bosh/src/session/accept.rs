@@ -23,6 +23,7 @@ impl<T: Item> Session<T> {
             self.outputs.push_back(Output::Payload(payload));
         }
         let until = self.now + Duration::from_millis(self.settings.features_ms.into());
+        self.window.held.reserve_exact(1); // few, and for long: no room for more
         self.window.held.push(Held { rid: body.rid, ticket: Some(ticket), until, repeats: 0 });
     }
 
@@ -114,6 +115,7 @@ impl<T: Item> Session<T> {
             true => self.now,
             false => self.wait_over(),
         };
+        self.window.held.reserve_exact(1); // few, and for long: no room for more
         self.window.held.push(Held { rid: body.rid, ticket, until, repeats: 0 });
     }
 
@@ -206,6 +208,7 @@ impl<T: Item> Session<T> {
     fn covered_by(&mut self, body: &Body, empty: bool, was_early: bool) {
         let before = body.rid.number() - 1;
         let mut covered = 0;
+        let mut latest_only = false;
         match body.ack {
             Some(ack) if self.terms.acks => {
                 covered = ack.min(before);
@@ -218,11 +221,17 @@ impl<T: Item> Session<T> {
             }
             // Section 10: a client that has one request held and nothing to send asks again because
             // it was answered. (One that lets two be held asks again for the sake of the second.)
-            _ if empty && !was_early && self.terms.requests == 2 => covered = before,
+            _ if empty && !was_early && self.terms.requests == 2 => {
+                covered = before;
+                latest_only = true;
+            }
             _ => {}
         }
         let items = self.replay.cover(covered, body.rid);
         self.outputs.extend(items.into_iter().map(Output::Acked));
+        if latest_only {
+            self.replay.forget_all_but(before);
+        }
         if let (true, Some(ack)) = (self.terms.acks, body.ack) {
             self.replay.forget(ack.min(before));
         }

@@ -186,7 +186,7 @@ impl<T: Item> Session<T> {
         let mut session = Session {
             sid,
             now,
-            window: Window::new(body.rid, terms.requests.into()),
+            window: Window::new(body.rid),
             replay: Replay::new(terms.replayable().into()),
             terms,
             settings,

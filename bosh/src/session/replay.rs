@@ -66,7 +66,7 @@ impl<T> Kept<T> {
 impl<T> Replay<T> {
     /// Keeps that many.
     pub fn new(count: usize) -> Replay<T> {
-        Replay { kept: Vec::with_capacity(count), count, acked: 0 }
+        Replay { kept: Vec::new(), count, acked: 0 }
     }
 
     /// The response to that request, if it is still kept.
@@ -94,6 +94,7 @@ impl<T> Replay<T> {
         }
         let plain = said.items.is_empty() && said.body == write::EMPTY;
         let said = (!plain || unacked_bytes_max > 0).then(|| Box::new(said));
+        self.kept.reserve_exact(1); // few, and for long: no room for more
         self.kept.push(Kept { rid, repeats: 0, pause, followed: 0, said });
     }
 
@@ -109,6 +110,13 @@ impl<T> Replay<T> {
     pub fn forget(&mut self, rid: u64) {
         self.acked = self.acked.max(rid);
         self.kept.retain(|k| k.rid.number() > rid);
+    }
+
+    /// What the client did shows that it has them all; the one to `rid` stays all the same, for a page that
+    /// was reloaded and does not know what it had.
+    pub fn forget_all_but(&mut self, rid: u64) {
+        self.kept.retain(|k| k.rid.number() == rid);
+        self.kept.shrink_to(1);
     }
 
     /// The client said that it has them, but not in a way that forbids it to ask again.

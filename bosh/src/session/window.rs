@@ -39,8 +39,8 @@ pub(super) struct Early {
 
 impl Window {
     /// Before the creation request `first`, which comes next.
-    pub fn new(first: Rid, requests: usize) -> Window {
-        Window { last: first, held: Vec::with_capacity(requests), early: Vec::new(), idle_poll_at: None, stale: 0 }
+    pub fn new(first: Rid) -> Window {
+        Window { last: first, held: Vec::new(), early: Vec::new(), idle_poll_at: None, stale: 0 }
     }
 
     /// Whether some request's connection is there and waits.

@@ -30,7 +30,6 @@ use tokio::sync::oneshot;
 pub(crate) struct Live {
     world: Arc<World>,
     via: Via,
-    sid: Sid,
     myself: Weak<Live>,
     state: Mutex<State>,
 }
@@ -42,14 +41,37 @@ struct State {
     guest: Option<Guest>,
     waiting: SmallVec<[(Ticket, oneshot::Sender<Answer>); 1]>,
     /// Payload that came while the stream machine waits for an answer.
-    held: VecDeque<Payload>,
+    held: Line<Payload>,
     /// What has to be waited for, in order.
-    up: VecDeque<Up>,
+    up: Line<Up>,
     /// A task is taking from `up`.
     draining: bool,
     /// When the wheel will look at this session next.
     armed: Option<Instant>,
     gone: bool,
+}
+
+/// A queue that is empty almost always, and takes one word then.
+struct Line<T>(Option<Box<VecDeque<T>>>);
+
+impl<T> Default for Line<T> {
+    fn default() -> Line<T> {
+        Line(None)
+    }
+}
+
+impl<T> Line<T> {
+    fn push_back(&mut self, item: T) {
+        self.0.get_or_insert_default().push_back(item);
+    }
+    fn pop_front(&mut self) -> Option<T> {
+        let item = self.0.as_mut()?.pop_front();
+        self.0.take_if(|line| line.is_empty());
+        item
+    }
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 /// What travels down.
@@ -100,7 +122,6 @@ impl Live {
         let live = Arc::new_cyclic(|myself| Live {
             world: world.clone(),
             via,
-            sid,
             myself: myself.clone(),
             state: Mutex::new(State {
                 machine,
@@ -108,8 +129,8 @@ impl Live {
                 seat: None,
                 guest: None,
                 waiting: SmallVec::new(),
-                held: VecDeque::new(),
-                up: VecDeque::new(),
+                held: Line::default(),
+                up: Line::default(),
                 draining: false,
                 armed: None,
                 gone: false,
@@ -177,7 +198,6 @@ impl Live {
             let (up, seat) = {
                 let mut state = self.state.lock();
                 let Some(up) = state.up.pop_front() else {
-                    state.up = VecDeque::new();
                     state.draining = false;
                     return;
                 };
@@ -277,7 +297,7 @@ impl Live {
                 }
                 Output::Gone => {
                     state.gone = true;
-                    self.world.bosh.table.remove(&self.sid);
+                    self.world.bosh.table.remove(&state.machine.sid());
                 }
             }
         }

@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep};
 
 /// How long a connection may rest between two requests.
 const KEEP_ALIVE_SECS: u32 = 75;
@@ -35,7 +35,8 @@ const PIPELINE_MAX: usize = 4;
 /// Serves one connection with a task of its own until either side ends it.
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     let via = Via { secure: wire.secure(), peer: wire.peer() };
-    let mut conn = Conn { world, wire, via, input: Vec::new(), owed: SmallVec::new(), timer: None };
+    let first = Box::pin(sleep(Duration::from_secs(world.config.limits.head_secs.into())));
+    let mut conn = Conn { world, wire, via, input: Vec::new(), owed: SmallVec::new(), timer: Some(first) };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         match conn.run().await {
@@ -268,7 +269,7 @@ impl Conn {
             self.timer = None;
         } else if self.timer.is_none() {
             let secs = if self.input.is_empty() { KEEP_ALIVE_SECS } else { self.world.config.limits.head_secs };
-            self.timer = Some(Box::pin(sleep_until(Instant::now() + Duration::from_secs(secs.into()))));
+            self.timer = Some(Box::pin(sleep(Duration::from_secs(secs.into()))));
         }
     }
 
