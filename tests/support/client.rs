@@ -25,6 +25,15 @@ impl Client {
 
     /// Logs in with PLAIN, binds the resource and sends initial presence.
     pub fn login(herald: &Herald, uid: &str, password: &str, resource: &str) -> Client {
+        let mut client = Client::bind(herald, uid, password, resource);
+        client.send("<presence/><iq type='get' id='there'><ping xmlns='urn:xmpp:ping'/></iq>");
+        // The answer comes after the presence was handled: a sender's stanzas keep their order.
+        client.fill_until("'there'"); // kept messages come before it, and a test may wait for them
+        client
+    }
+
+    /// Logs in with PLAIN and binds the resource; it is not available yet.
+    pub fn bind(herald: &Herald, uid: &str, password: &str, resource: &str) -> Client {
         let mut client = Client::connect(herald);
         let plain = BASE64_STANDARD.encode(format!("\0{uid}\0{password}"));
         client.open();
@@ -38,9 +47,6 @@ impl Client {
         let answer = client.expect("</iq>");
         let jid = answer.split("<jid>").nth(1).and_then(|rest| rest.split("</jid>").next());
         client.jid = jid.unwrap_or_else(|| panic!("no JID in {answer}")).to_owned();
-        client.send("<presence/><iq type='get' id='there'><ping xmlns='urn:xmpp:ping'/></iq>");
-        // The answer comes after the presence was handled: a sender's stanzas keep their order.
-        client.fill_until("'there'"); // kept messages come before it, and a test may wait for them
         client
     }
 
