@@ -24,6 +24,8 @@ use tokio::time::{Sleep, sleep_until};
 
 /// Stanzas taken from one read before they are passed on; what came behind them waits.
 const STANZAS_MAX: usize = 64;
+/// So often in a row the outbox may have something before the task steps back.
+const MAILS_MAX: u8 = 32;
 /// Deliveries are written together up to about this many bytes.
 const WRITE_BYTES_SOFT: usize = 64 * 1024;
 
@@ -78,7 +80,8 @@ pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, framing
     let link: Weak<dyn Link> = Arc::downgrade(&outbox) as Weak<dyn Link>;
     let guest = Some(world.lobby.enter(link));
     let talk = Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false };
-    let mut conn = Conn { world, wire, outbox, talk, seat: None, guest, writing: VecDeque::new(), timer: None };
+    let mut conn =
+        Conn { world, wire, outbox, talk, seat: None, guest, writing: VecDeque::new(), mails: 0, timer: None };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         let end = conn.serve().await;
@@ -103,6 +106,8 @@ struct Conn<F> {
     guest: Option<Guest>,
     /// Taken from the outbox and not wholly written yet.
     writing: VecDeque<Delivery>,
+    /// How often in a row it was the outbox that had something.
+    mails: u8,
     /// For the deadlines of the login; none once it is over.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -242,16 +247,35 @@ impl<F: Framing> Conn<F> {
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wake>> {
-        if let Poll::Ready(mail) = self.outbox.poll_mail(cx) {
+        // The socket and the outbox take turns, so that a client to whom much is said is still heard.
+        let heard_last = self.mails == 0;
+        if heard_last && let Poll::Ready(mail) = self.outbox.poll_mail(cx) {
+            self.mails = 1;
             return Poll::Ready(Ok(Wake::Mail(mail)));
         }
         // The bytes are lent for the length of the call, so the machines take them within it.
         let talk = &mut self.talk;
         match self.wire.poll_read(cx, |bytes| talk.take(bytes)) {
-            Poll::Ready(Ok(Some(()))) => return Poll::Ready(Ok(Wake::Read)),
+            Poll::Ready(Ok(Some(()))) => {
+                self.mails = 0;
+                return Poll::Ready(Ok(Wake::Read));
+            }
             Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Wake::Eof)),
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
             Poll::Pending => {}
+        }
+        if !heard_last {
+            if self.mails >= MAILS_MAX {
+                // Others on this worker want to go on too.
+                self.mails = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if let Poll::Ready(mail) = self.outbox.poll_mail(cx) {
+                self.mails += 1;
+                return Poll::Ready(Ok(Wake::Mail(mail)));
+            }
+            self.mails = 0;
         }
         if self.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) == Some(Poll::Ready(())) {
             self.timer = None;

@@ -3,7 +3,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`ci`] | the judge: all the checks, then the tests |
-//! | [`test`] | every test, after installing what they need |
+//! | [`mod@test`] | every test, after installing what they need |
 //! | [`install`] | Chromium, Node.js, Python and their packages, on Debian |
 //! | [`tidy`] | checks of the tree itself: lengths, leftovers, lock files, links |
 //! | [`floors`] | arrows between crates point down |

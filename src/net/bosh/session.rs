@@ -2,7 +2,7 @@
 //!
 //! Three parties work on it: tasks of requests, the user's actor (through [`Link`]) and the wheel of
 //! deadlines. Each takes the lock, tells a machine what happened and moves what the machines then say
-//! ([`State::turn`]); nobody waits while holding it. What needs waiting (a stanza for the actor, a look
+//! ([`Live::turn`]); nobody waits while holding it. What needs waiting (a stanza for the actor, a look
 //! into the store) is put into `up`, and one task at a time takes it from there, in order
 //! ([`Live::drain`]): so the order of the rids is the order in which the actor gets the stanzas.
 
