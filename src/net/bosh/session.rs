@@ -52,6 +52,7 @@ struct State {
 }
 
 /// A queue that is empty almost always, and takes one word then.
+#[allow(clippy::box_collection)] // one word instead of four: there are as many of these as sessions
 struct Line<T>(Option<Box<VecDeque<T>>>);
 
 impl<T> Default for Line<T> {
@@ -245,10 +246,11 @@ impl Live {
 
     /// For callers that must not wait: if there is something to wait for, a task of its own does.
     fn drain_elsewhere(&self, state: &mut State) {
-        if !state.draining && !state.up.is_empty() {
-            if let Some(live) = self.myself.upgrade() {
-                self.world.runtime.spawn(live.drain());
-            }
+        if !state.draining
+            && !state.up.is_empty()
+            && let Some(live) = self.myself.upgrade()
+        {
+            self.world.runtime.spawn(live.drain());
         }
     }
 
@@ -311,10 +313,10 @@ impl Live {
         }
         let deadlines = [state.machine.deadline(), state.stream.deadline()];
         let Some(next) = deadlines.into_iter().flatten().min() else { return };
-        if state.armed.is_none_or(|armed| armed > next + SLOT) {
-            if let Some(live) = self.myself.upgrade() {
-                state.armed = Some(self.world.bosh.deadlines.put(next, &live));
-            }
+        if state.armed.is_none_or(|armed| armed > next + SLOT)
+            && let Some(live) = self.myself.upgrade()
+        {
+            state.armed = Some(self.world.bosh.deadlines.put(next, &live));
         }
     }
 }

@@ -135,10 +135,10 @@ impl Conn {
         loop {
             if self.owed.len() < PIPELINE_MAX {
                 let request = self.request();
-                if !matches!(request, Ok(None)) {
-                    if let Some(end) = Box::pin(self.serve(request)).await {
-                        return end;
-                    }
+                if !matches!(request, Ok(None))
+                    && let Some(end) = Box::pin(self.serve(request)).await
+                {
+                    return end;
                 }
             }
             self.wind();
