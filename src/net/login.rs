@@ -4,6 +4,7 @@
 use crate::metrics::{self, Login};
 use herald_session::{Close, Link, Seat, Sessions};
 use herald_storage::{Store, StoreError, ask};
+use herald_xmpp::ns;
 use herald_xmpp::sasl::{Credentials, Password};
 use herald_xmpp::stream::{Condition, StreamError, c2s};
 use herald_xmpp::{BareJid, Resource};
@@ -87,8 +88,10 @@ fn failed(user: &BareJid, e: &StoreError) -> c2s::Input<'static> {
 /// Counts what an element or an error of the machine says of a login.
 pub(crate) fn count(said: &c2s::Output) {
     match said {
-        // The machine's own elements are few, and this one begins no other way.
-        c2s::Output::Element(xml) if xml.starts_with("<failure") => metrics::login(Login::Refused),
+        // The machine's own elements are few; TLS has one of that name too.
+        c2s::Output::Element(xml) if xml.starts_with("<failure") && xml.contains(ns::SASL) => {
+            metrics::login(Login::Refused);
+        }
         c2s::Output::Error(e) if e.condition == Condition::ConnectionTimeout => metrics::login(Login::TimedOut),
         _ => {}
     }
