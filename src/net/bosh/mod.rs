@@ -141,7 +141,8 @@ fn response(answer: Answer) -> Response {
 pub(crate) struct Waiting {
     live: Arc<Live>,
     ticket: Ticket,
-    answer: oneshot::Receiver<Answer>,
+    /// Boxed: most of its life there is none, and as many wait as there are sessions.
+    answer: oneshot::Receiver<Box<Answer>>,
     answered: bool,
 }
 
@@ -151,7 +152,7 @@ impl Waiting {
         let answer = std::task::ready!(std::pin::Pin::new(&mut self.answer).poll(cx));
         self.answered = true;
         // A session never drops a request unanswered; should it, the client must not believe it lives.
-        Poll::Ready(response(answer.unwrap_or_else(|_| Answer::unknown_sid())))
+        Poll::Ready(response(answer.map_or_else(|_| Answer::unknown_sid(), |answer| *answer)))
     }
 }
 

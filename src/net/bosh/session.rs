@@ -39,7 +39,7 @@ struct State {
     stream: c2s::Stream,
     seat: Option<Arc<Seat>>,
     guest: Option<Guest>,
-    waiting: SmallVec<[(Ticket, oneshot::Sender<Answer>); 1]>,
+    waiting: SmallVec<[(Ticket, oneshot::Sender<Box<Answer>>); 1]>,
     /// Payload that came while the stream machine waits for an answer.
     held: Line<Payload>,
     /// What has to be waited for, in order.
@@ -280,7 +280,7 @@ impl Live {
                 Output::Answer { ticket, answer } => {
                     if let Some(at) = state.waiting.iter().position(|(t, _)| *t == ticket) {
                         // A receiver that is gone has told us, or is about to: see `lost`.
-                        let _ = state.waiting.swap_remove(at).1.send(answer);
+                        let _ = state.waiting.swap_remove(at).1.send(Box::new(answer));
                     }
                 }
                 Output::Acked(Down::Delivery(Delivery { receipt: Some(receipt), .. })) => {
