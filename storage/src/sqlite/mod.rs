@@ -80,7 +80,8 @@ pub struct Sqlite {
     epoch: Box<str>,
     writes: Arc<Queue<Box<dyn Write>>>,
     reads: Arc<Queue<Box<dyn Read>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Each ends with its connection; the writer's is the last.
+    threads: Mutex<Vec<JoinHandle<Connection>>>,
     counts: Arc<Counts>,
 }
 
@@ -120,11 +121,15 @@ impl Sqlite {
         // Should one of these fail, the drop of `store` ends those before it.
         for conn in readers {
             let (queue, counts) = (store.reads.clone(), store.counts.clone());
-            store.start("store-reader", queue, move |queue| reader::run(&conn, queue, &counts))?;
+            store.start("store-reader", queue, move |queue| {
+                reader::run(&conn, queue, &counts);
+                conn
+            })?;
         }
         let (queue, counts) = (store.writes.clone(), store.counts.clone());
         store.start("store-writer", queue, move |queue| {
             writer::run(&conn, queue, &settings, &counts);
+            conn
         })?;
         Ok(Arc::new(store))
     }
@@ -133,12 +138,12 @@ impl Sqlite {
         &self,
         name: &str,
         queue: Arc<Queue<T>>,
-        run: impl FnOnce(&Queue<T>) + Send + 'static,
+        run: impl FnOnce(&Queue<T>) -> Connection + Send + 'static,
     ) -> Result<(), StoreError> {
         let body = move || {
             ON_STORE_THREAD.set(true);
             let last_act = Abandon(queue);
-            run(&last_act.0);
+            run(&last_act.0)
         };
         let thread = thread::Builder::new().name(name.into()).spawn(body);
         self.threads.lock().push(thread.map_err(|e| StoreError::Failed(e.to_string()))?);
@@ -205,6 +210,8 @@ impl Store for Sqlite {
         }
         // Under the lock, so that a second caller waits too.
         let mut threads = self.threads.lock();
+        // All have ended before the first connection is closed, and they are closed one after the other: two
+        // that close at once would each take the other for one that stays, and leave the log behind.
         let ends: Vec<_> = threads.drain(..).map(JoinHandle::join).collect();
         if ends.iter().any(Result::is_err) {
             return Err(StoreError::Failed("a store thread panicked".into()));
