@@ -3,9 +3,10 @@
 use crate::config::{Domain, Tls};
 use crate::files::{write_private, write_whole};
 use anyhow::{Context, Result, bail};
+use parking_lot::RwLock;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring;
-use rustls::server::ParsedCertificate;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -25,6 +26,19 @@ pub struct Certificate {
     pub tls: Arc<rustls::ServerConfig>,
     /// The file of the development certificate, when it is one.
     pub development: Option<PathBuf>,
+    served: Arc<Served>,
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+/// The certificate that handshakes get from now on; connections that are there keep theirs.
+#[derive(Debug)]
+struct Served(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().clone())
+    }
 }
 
 impl Certificate {
@@ -45,25 +59,39 @@ impl Certificate {
                 (certificate.clone(), key, Some(certificate))
             }
         };
-        Ok(Certificate { tls: Arc::new(configure(&certificate, &key)?), development })
+        let served = Arc::new(Served(RwLock::new(Arc::new(read_pair(&certificate, &key)?))));
+        let tls = Arc::new(configure(served.clone())?);
+        Ok(Certificate { tls, development, served, chain: certificate, key })
+    }
+
+    /// Reads the files again, for the handshakes to come. After an error, which names the file, all is
+    /// as it was.
+    pub fn reload(&self) -> Result<()> {
+        let pair = read_pair(&self.chain, &self.key)?;
+        *self.served.0.write() = Arc::new(pair);
+        Ok(())
     }
 }
 
 /// Can the configured certificate be used? Makes nothing.
 pub fn check(tls: &Tls) -> Result<()> {
     if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
-        configure(certificate, key)?;
+        read_pair(certificate, key)?;
     }
     Ok(())
 }
 
-fn configure(certificate: &Path, key: &Path) -> Result<rustls::ServerConfig> {
+fn read_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey> {
     let (chain, key) = (read_chain(certificate)?, read_key(key)?);
+    CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .with_context(|| format!("{}: the certificate and its key cannot be used", certificate.display()))
+}
+
+fn configure(served: Arc<Served>) -> Result<rustls::ServerConfig> {
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .with_context(|| format!("{}: the certificate and its key cannot be used", certificate.display()))?;
+        .with_cert_resolver(served);
     config.ticketer = ring::Ticketer::new().context("no randomness for session tickets")?;
     Ok(config)
 }
@@ -191,6 +219,25 @@ mod tests {
         assert_ne!(second, first, "it is not for the new domain");
         std::fs::write(dir.path().join(DEV_KEY), "damaged").expect("written");
         assert_ne!(load("two.example"), second, "its key cannot be read");
+    }
+
+    #[test]
+    fn files_that_were_replaced_are_served_after_a_reload_and_bad_ones_are_not() {
+        let (dir, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let name = domain("one.example");
+        let served = Certificate::load(&Tls::default(), &name, dir.path()).expect("made");
+        Certificate::load(&Tls::default(), &name, other.path()).expect("made");
+        let (ours, renewed) = (dir.path().join(DEV_CERTIFICATE), other.path().join(DEV_CERTIFICATE));
+        let (old, new) = (dir.path().join("old.pem"), renewed.clone());
+        std::fs::copy(&ours, &old).expect("copied");
+        std::fs::copy(&renewed, &ours).expect("copied");
+        let why = served.reload().expect_err("the key is still the old one");
+        assert!(format!("{why:#}").contains("cannot be used"), "{why:#}");
+        assert!(shakes_hands(&served.tls, &old, "one.example"), "nothing has changed");
+        std::fs::copy(other.path().join(DEV_KEY), dir.path().join(DEV_KEY)).expect("copied");
+        served.reload().expect("a pair");
+        assert!(shakes_hands(&served.tls, &new, "one.example"));
+        assert!(!shakes_hands(&served.tls, &old, "one.example"));
     }
 
     #[test]

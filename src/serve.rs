@@ -89,13 +89,18 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     state.phase.enter(Phase::Ready);
     print(&banner::banner(&config, file, &addresses, &certificate, started.elapsed()));
 
-    signals.next().await;
+    while signals.next().await == Signalled::Reload {
+        match certificate.reload() {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(e) => tracing::error!("the certificate stays as it was: {e:#}"),
+        }
+    }
     state.phase.enter(Phase::Draining);
     tracing::info!("stopping: clients have {} s to take their leave", config.drain_secs);
     end_in_any_case();
     tokio::select! {
         ended = drain(&config, &net, &state, admin) => ended,
-        () = signals.next() => {
+        () = signals.end() => {
             tracing::warn!("a second signal: ending at once");
             std::process::exit(1);
         }
@@ -220,21 +225,36 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// SIGTERM and SIGINT, as one.
+/// SIGTERM and SIGINT end the server; SIGHUP has it read again what can change while it runs.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+}
+
+#[derive(PartialEq, Eq)]
+enum Signalled {
+    End,
+    Reload,
 }
 
 impl Signals {
     fn new() -> Result<Signals> {
         let on = |kind| signal(kind).context("signals cannot be handled");
-        Ok(Signals { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
     }
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signalled {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Signalled::End,
+            _ = self.interrupt.recv() => Signalled::End,
+            _ = self.hang_up.recv() => Signalled::Reload,
         }
+    }
+    async fn end(&mut self) {
+        while self.next().await != Signalled::End {}
     }
 }

@@ -1,14 +1,91 @@
 //! TLS at the edges that a library's own client never shows.
 
+#![allow(clippy::disallowed_methods)] // it waits for a change, within a limit
+
 mod support;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::UnixTime;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
-use support::{Herald, PATIENCE};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use support::{Herald, Home, PATIENCE};
+
+/// The certificate that a handshake at the listener shows.
+fn certificate_shown(herald: &Herald) -> CertificateDer<'static> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let seen = Arc::new(Seen::default());
+    config.dangerous().set_certificate_verifier(seen.clone());
+    let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let mut socket = TcpStream::connect(herald.address("https")).expect("the listener accepts");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    tls.complete_io(&mut socket).expect_err("the verifier has seen enough");
+    seen.0.lock().expect("nobody panicked").take().expect("a certificate")
+}
+
+/// A verifier that wants to know the certificate and nothing more.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Option<CertificateDer<'static>>>);
+
+impl ServerCertVerifier for Seen {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.0.lock().expect("nobody panicked") = Some(certificate.clone().into_owned());
+        Err(rustls::Error::General("seen".into()))
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("seen".into()))
+    }
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("seen".into()))
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[test]
+fn sighup_has_a_renewed_certificate_served() {
+    let herald = Herald::start();
+    let renewed = Home::new("").start();
+    let old = certificate_shown(&herald);
+    for file in ["dev-cert.pem", "dev-key.pem"] {
+        std::fs::copy(renewed.data_dir().join(file), herald.data_dir().join(file)).expect("copied");
+    }
+    assert_eq!(certificate_shown(&herald), old, "nobody has said so yet");
+    herald.signal(1);
+    let begun = Instant::now();
+    while certificate_shown(&herald) == old {
+        assert!(begun.elapsed() < PATIENCE, "the old certificate is still shown");
+    }
+    assert_eq!(certificate_shown(&herald), certificate_shown(&renewed));
+}
 
 /// Shakes hands and says `data` in the very segment that ends the handshake; returns what comes until
 /// `wanted` does.

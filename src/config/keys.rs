@@ -34,7 +34,8 @@ settings! {
         admin: Option<SocketAddr> = Some(loopback(5281));
     }
 
-    /// The certificate. With none named, one for development is made in the data folder.
+    /// The certificate. With none named, one for development is made in the data folder. After a
+    /// renewal SIGHUP has the server read it again; connections that are there are not touched.
     tls Tls {
         /// A PEM file with the certificate chain, the server's own certificate first.
         certificate: Option<PathBuf> = None;

@@ -182,6 +182,21 @@ impl Value for Option<SocketAddr> {
     }
 }
 
+impl Value for bool {
+    fn read(value: &DeValue<'_>, bounds: &Bounds) -> Result<bool, String> {
+        match value {
+            DeValue::Boolean(yes) => Ok(*yes),
+            other => Err(format!("it is {}; it must be {}", a(other.type_str()), bool::kind(bounds))),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+    fn kind(_: &Bounds) -> String {
+        "true or false".into()
+    }
+}
+
 macro_rules! whole_number {
     ($($t:ty),*) => {$(
         impl Value for $t {
