@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `listen.rs` | sockets that accept |
 //! | `wire.rs`, `tls.rs` | one connection, in the clear or under TLS, without buffers while idle |
-//! | `stream.rs` | the driver of a connection that is one stream; `tcp.rs` and `ws.rs` are its framings |
+//! | `stream/` | the driver of a connection that is one stream; `tcp.rs` and `ws.rs` are its framings |
 //! | `frame.rs` | WebSocket frames (RFC 6455) |
 //! | `http/` | the lean HTTP/1.1 loop |
 //! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |

@@ -3,14 +3,22 @@
 //! One task: it waits for the socket or for the outbox, lets the machines take what came, waits for what they
 //! ask, and writes what they and the user's actor have to say. Between two events it owns no buffer.
 //! While something is being waited for (the store, a full mailbox) nothing is read: that is the back-pressure.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `mod.rs` | the task: what it waits for, and what it does about it |
+//! | `talk.rs` | up: the framing and the machine, and what they say |
+//! | `down.rs` | down: what is written, and when it counts as delivered |
+
+mod down;
+mod talk;
 
 use super::World;
 use super::lobby::Guest;
-use super::login::{self, Answered, Question, stream_error};
+use super::login::{Answered, Question};
 use super::outbox::{Mail, Outbox};
 use super::wire::Wire;
 use herald_session::{Delivery, Link, LinkInfo, Seat, Transport};
-use herald_xmpp::Stanza;
 use herald_xmpp::stream::{Open, StreamError, c2s};
 use herald_xmpp::xml::{Limits, Scope};
 use std::collections::VecDeque;
@@ -20,14 +28,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
+use talk::{Talk, Todo};
 use tokio::time::{Sleep, sleep_until};
 
-/// Stanzas taken from one read before they are passed on; what came behind them waits.
-const STANZAS_MAX: usize = 64;
 /// So often in a row the outbox may have something before the task steps back.
 const MAILS_MAX: u8 = 32;
-/// Deliveries are written together up to about this many bytes.
-const WRITE_BYTES_SOFT: usize = 64 * 1024;
 
 /// How stanzas stand on the wire.
 pub(crate) trait Framing: Send {
@@ -79,7 +84,7 @@ pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, framing
     }
     let link: Weak<dyn Link> = Arc::downgrade(&outbox) as Weak<dyn Link>;
     let guest = Some(world.lobby.enter(link));
-    let talk = Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false };
+    let talk = Talk::new(framing, machine);
     let mut conn =
         Conn { world, wire, outbox, talk, seat: None, guest, writing: VecDeque::new(), mails: 0, timer: None };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
@@ -112,29 +117,12 @@ struct Conn<F> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The machines, and what they said that is not yet done.
-struct Talk<F> {
-    framing: F,
-    machine: c2s::Stream,
-    /// What has to be waited for, in order.
-    todo: VecDeque<Todo>,
-    /// To be written before anything is waited for.
-    out: Vec<u8>,
-    ended: bool,
-}
-
 /// What stands between a connection and its rest.
 enum Work {
     Done,
     Wait(Box<Todo>),
     /// The socket has not taken everything.
     Flush,
-}
-
-enum Todo {
-    Stanza(Arc<Stanza>),
-    Ask(Question),
-    StartTls,
 }
 
 enum Wake {
@@ -284,70 +272,6 @@ impl<F: Framing> Conn<F> {
         Poll::Pending
     }
 
-    /// Writes what the user's actor has for the client. False when the socket did not take all of it.
-    fn write_mail(&mut self, mail: &mut Mail) -> io::Result<bool> {
-        while let Some(delivery) = mail.deliveries.pop_front() {
-            self.talk.framing.write_stanza(&delivery, &mut self.talk.out);
-            self.writing.push_back(delivery);
-            if self.talk.out.len() >= WRITE_BYTES_SOFT && !self.flush_now()? {
-                return Ok(false);
-            }
-        }
-        self.flush_now()
-    }
-
-    /// Writes it all; false when the socket did not take it at once and [`Conn::deliver`] has to go on.
-    fn deliver_now(&mut self, mail: &mut Mail) -> io::Result<bool> {
-        match self.write_mail(mail) {
-            Ok(true) => {}
-            Ok(false) => return Ok(false),
-            Err(e) => {
-                self.writing.append(&mut mail.deliveries);
-                return Err(e);
-            }
-        }
-        self.acknowledge();
-        if let Some(why) = mail.close.take() {
-            self.talk.tell(c2s::Input::Fail(stream_error(&why)));
-        }
-        Ok(true)
-    }
-
-    async fn deliver(&mut self, mut mail: Mail) -> io::Result<()> {
-        loop {
-            if let Err(e) = self.wire.flush().await {
-                self.writing.append(&mut mail.deliveries);
-                return Err(e);
-            }
-            self.acknowledge();
-            if self.deliver_now(&mut mail)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// All that was being written is written.
-    fn acknowledge(&mut self) {
-        for delivery in std::mem::take(&mut self.writing) {
-            if let (Some(seat), Some(receipt)) = (&self.seat, delivery.receipt) {
-                seat.acked(receipt);
-            }
-        }
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        if self.flush_now()? { Ok(()) } else { self.wire.flush().await }
-    }
-
-    /// Hands everything to the wire; false when the socket does not take it all at once.
-    fn flush_now(&mut self) -> io::Result<bool> {
-        if self.talk.out.is_empty() {
-            return self.wire.flush_now();
-        }
-        let out = std::mem::take(&mut self.talk.out);
-        self.wire.write_now(&out)
-    }
-
     /// Keeps the timer at the machine's deadline.
     fn wind(&mut self) {
         match (self.talk.machine.deadline(), &mut self.timer) {
@@ -358,75 +282,6 @@ impl<F: Framing> Conn<F> {
                 }
             }
             (Some(deadline), none) => *none = Some(Box::pin(sleep_until(deadline.into()))),
-        }
-    }
-}
-
-impl<F: Framing> Talk<F> {
-    /// Lets the machines take what came (or, without bytes, what was kept), up to the first thing
-    /// that has to be dealt with before the next piece is looked at.
-    fn take(&mut self, bytes: &[u8]) {
-        let Talk { framing, machine, todo, out, .. } = self;
-        let now = Instant::now();
-        // The framing is busy with reading while the machine speaks: only stanzas are taken at once.
-        let mut said = Vec::new();
-        let mut carrier_says = Vec::new();
-        let limits = *machine.limits();
-        let fed = framing.feed(bytes, &limits, &mut carrier_says, &mut |piece| {
-            machine.handle(
-                now,
-                match piece {
-                    Input::Open(open) => c2s::Input::Open(open),
-                    Input::Element(xml, scope) => c2s::Input::Element(xml, scope),
-                    Input::Close => c2s::Input::Close,
-                },
-            );
-            while let Some(output) = machine.poll() {
-                match output {
-                    c2s::Output::Stanza(stanza) if said.is_empty() => todo.push_back(Todo::Stanza(stanza.into())),
-                    other => said.push(other),
-                }
-            }
-            said.is_empty() && !machine.waiting() && todo.len() < STANZAS_MAX
-        });
-        out.append(&mut carrier_says);
-        for output in said {
-            self.put(output);
-        }
-        match fed {
-            Ok(Fed::More) => {}
-            Ok(Fed::Gone) => self.ended = true,
-            Err(error) => self.tell(c2s::Input::Fail(error)),
-        }
-    }
-
-    /// Something else happened to the machine.
-    fn tell(&mut self, input: c2s::Input<'_>) {
-        self.machine.handle(Instant::now(), input);
-        while let Some(output) = self.machine.poll() {
-            self.put(output);
-        }
-    }
-
-    fn put(&mut self, output: c2s::Output) {
-        login::count(&output);
-        let Talk { framing, out, todo, .. } = self;
-        match output {
-            c2s::Output::Open(open) => framing.write_open(&open, out),
-            c2s::Output::Restart => framing.restart(),
-            c2s::Output::Element(xml) => framing.write_xml(&xml, out),
-            c2s::Output::Error(error) => framing.write_error(&error, out),
-            c2s::Output::Close => framing.write_close(out),
-            c2s::Output::StartTls => todo.push_back(Todo::StartTls),
-            c2s::Output::Lookup(user, _) => {
-                todo.push_back(Todo::Ask(Question::Lookup(user)));
-            }
-            c2s::Output::CheckPlain(user, password) => {
-                todo.push_back(Todo::Ask(Question::CheckPlain(user, password)));
-            }
-            c2s::Output::Bind(user, resource) => todo.push_back(Todo::Ask(Question::Bind(user, resource))),
-            c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza.into())),
-            c2s::Output::Ended => self.ended = true,
         }
     }
 }
