@@ -183,10 +183,35 @@ impl<T: Item> Session<T> {
     ) -> Session<T> {
         let terms = Terms::of_creation(&settings, &body);
         let opening = Opening { from: domain.into(), version: body.ver().map(|v| v.min(crate::Version::OURS)) };
-        let mut session = Session {
+        let phase = Phase::Opening(Box::new(opening));
+        let mut session = Session::with(now, terms, settings, sid, body.rid, phase);
+        session.open(body, ticket);
+        session
+    }
+
+    /// A session that begins without a creation request over HTTP: somebody else logged the client in
+    /// and gives it the sid and the rid, as `{jid, sid, rid}` for Strophe's `attach`. It behaves like one
+    /// whose creation (`ver` 1.11, `hold` 1, the longest `wait`, no keys, no acknowledgements) came
+    /// with the rid `created` and was answered: there is no [`Output::Open`], and no answer repeats
+    /// what a creation's says.
+    ///
+    /// `created` is the caller's, since a machine rolls no dice: random, below 2^32 so that no client
+    /// ever counts past [`Rid::MAX`]. The rid given back, `created` + 1, is that of the first request;
+    /// until that comes the session lives `ttl_secs` seconds, from then on as every other. Items handed
+    /// down before are kept for it, within [`Settings::queue_bytes_max`].
+    pub fn prebound(now: Instant, settings: Arc<Settings>, sid: Sid, created: Rid, ttl_secs: u32) -> (Session<T>, Rid) {
+        let mut session =
+            Session::with(now, Terms::agreed(&settings, 1, u32::MAX), settings, sid, created, Phase::Live);
+        session.idle_since = Some(now);
+        session.terms.pause_secs = Some(ttl_secs); // as after a pause: back to normal with the first request
+        (session, created.plus(1))
+    }
+
+    fn with(now: Instant, terms: Terms, settings: Arc<Settings>, sid: Sid, created: Rid, phase: Phase) -> Session<T> {
+        Session {
             sid,
             now,
-            window: Window::new(body.rid),
+            window: Window::new(created),
             replay: Replay::new(terms.replayable().into()),
             terms,
             settings,
@@ -195,12 +220,10 @@ impl<T: Item> Session<T> {
             idle_since: None,
             settle_until: None,
             report: None,
-            phase: Phase::Opening(Box::new(opening)),
+            phase,
             outputs: VecDeque::new(),
             stirred: true,
-        };
-        session.open(body, ticket);
-        session
+        }
     }
 
     /// One thing happened. May come between two [`Session::poll`]s: what goes out stays in order.
@@ -309,26 +332,39 @@ impl<T: Item> Session<T> {
 }
 
 impl Terms {
-    /// XEP-0124 section 7.2. Never more than the client asked for; a client that names no bound gets ours.
+    /// Of a creation request.
     fn of_creation(settings: &Settings, body: &Body) -> Terms {
-        /// The most simultaneous requests allowed, however many a client wants held.
-        const REQUESTS_MAX: u8 = 10;
-        let asked = u8::try_from(body.hold().unwrap_or(1)).unwrap_or(u8::MAX);
-        let wait_secs = body.wait().unwrap_or(u32::MAX).min(settings.wait_max_secs);
-        let hold = asked.min(settings.hold_max).min(REQUESTS_MAX - 1);
-        let polls = hold == 0 || wait_secs == 0;
-        let requests = asked.saturating_add(1).clamp(2, REQUESTS_MAX);
+        let agreed = Terms::agreed(settings, body.hold().unwrap_or(1), body.wait().unwrap_or(u32::MAX));
         Terms {
             content: body.content().filter(|c| *c != crate::CONTENT_TYPE).map(Arc::from),
-            keys: body.newkey().map(|k| Box::new(Keys::new(k, usize::from(requests) * 2))),
-            wait_secs,
-            inactivity_secs: if polls { settings.inactivity_secs * 2 } else { settings.inactivity_secs },
-            pause_secs: None,
-            hold,
-            requests,
+            keys: body.newkey().map(|k| Box::new(Keys::new(k, usize::from(agreed.requests) * 2))),
             legacy: body.ver().is_none(),
             acks: body.ack == Some(1),
+            ..agreed
         }
+    }
+
+    /// XEP-0124 section 7.2. Never more than the client asked for; a client that names no bound gets ours.
+    fn agreed(settings: &Settings, hold: u32, wait_secs: u32) -> Terms {
+        /// The most simultaneous requests allowed, however many a client wants held.
+        const REQUESTS_MAX: u8 = 10;
+        let asked = u8::try_from(hold).unwrap_or(u8::MAX);
+        let hold = asked.min(settings.hold_max).min(REQUESTS_MAX - 1);
+        let mut terms = Terms {
+            content: None,
+            keys: None,
+            wait_secs: wait_secs.min(settings.wait_max_secs),
+            inactivity_secs: settings.inactivity_secs,
+            pause_secs: None,
+            hold,
+            requests: asked.saturating_add(1).clamp(2, REQUESTS_MAX),
+            legacy: false,
+            acks: false,
+        };
+        if terms.polls() {
+            terms.inactivity_secs *= 2;
+        }
+        terms
     }
 
     /// Of how many requests the answers are kept.

@@ -4,4 +4,5 @@ mod creation;
 mod ends;
 mod limits;
 mod order;
+mod prebound;
 mod script;

@@ -65,6 +65,17 @@ pub fn live_with(settings: Settings, terms: &str, script: Expect) {
     play.script(script);
 }
 
+/// Plays in a session that was made without a creation request, R its rid, and that waits 60 s for the first.
+pub fn prebound(settings: Settings, script: Expect) {
+    let mut play = Play::new(settings);
+    let created = Rid::new(R).expect("a rid");
+    let (session, first) = Session::prebound(play.now, play.settings.clone(), play.sid, created, 60);
+    assert_eq!(first.number(), R + 1);
+    play.session = Some(session);
+    play.drain();
+    play.script(script);
+}
+
 struct Play {
     now: Instant,
     settings: Arc<Settings>,
