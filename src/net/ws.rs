@@ -80,7 +80,7 @@ impl Framing for Ws {
                 frame::pong(&payload, out);
                 true
             }
-            Message::Pong => true,
+            Message::Pong | Message::Binary(_) => true,
             Message::Close(code) => {
                 frame::close(code.unwrap_or(1000), "", out);
                 gone = true;

@@ -5,7 +5,7 @@ use crate::step::Steps;
 use crate::tree::root;
 use anyhow::{Context, Result};
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program and the Debian packages that bring it. Chromium without a font draws boxes.
@@ -19,6 +19,8 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
 /// Folders with a package-lock.json.
 const NPM_FOLDERS: [&str; 2] = ["examples/web-chat", "tests/e2e"];
 const PYTHON_FOLDER: &str = "examples/echo-bot-python";
+/// The WebSocket test suite; it was written for Python 2 and never ported.
+const AUTOBAHN_FOLDER: &str = "tests/autobahn";
 
 /// Installs what is missing, each with a step of its own; with everything there it does nothing.
 pub fn all(steps: &mut Steps) {
@@ -50,6 +52,34 @@ pub fn all(steps: &mut Steps) {
         let pip = command("env", &pip, &folder);
         steps.run_then("pip install", [venv, pip], || note(&wanted, &had));
     }
+    autobahn(steps);
+}
+
+/// Distributions have no Python 2 any more: without one the suite is left out, and the test says so.
+fn autobahn(steps: &mut Steps) {
+    let folder = root().join(AUTOBAHN_FOLDER);
+    let (wanted, had) = (folder.join("requirements.txt"), folder.join(".packages/.installed-requirements.txt"));
+    let Some(python) = python2().filter(|_| !same(&wanted, &had)) else { return };
+    // Python 2 came without virtual environments; a folder of packages does.
+    let pip =
+        ["-m", "pip", "install", "--no-deps", "--disable-pip-version-check", "--upgrade", "--target", ".packages"];
+    let mut pip = command(&python.to_string_lossy(), &pip, &folder);
+    pip.args(["--requirement", "requirements.txt"]);
+    steps.run_then("pip install (Python 2)", [pip], || {
+        std::fs::write(folder.join(".packages/.python"), python.to_string_lossy().as_bytes())?;
+        note(&wanted, &had)
+    });
+}
+
+/// A Python 2.7 with pip: on the path, or kept by pyenv.
+fn python2() -> Option<PathBuf> {
+    let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".pyenv")));
+    let kept = pyenv.and_then(|pyenv| std::fs::read_dir(pyenv.join("versions")).ok());
+    let kept = kept.into_iter().flatten().flatten().map(|version| version.path().join("bin/python2.7"));
+    let named = ["python2.7", "python2"].into_iter().map(PathBuf::from);
+    named
+        .chain(kept)
+        .find(|python| succeeds(Command::new(python).args(["-c", "import pip, sys; assert sys.version_info[0] == 2"])))
 }
 
 fn command(program: &str, arguments: &[&str], folder: &Path) -> Command {
