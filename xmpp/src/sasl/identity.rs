@@ -17,13 +17,23 @@ impl Identity {
     pub fn account(&self, domain: &str) -> Result<BareJid, Failure> {
         // A name that cannot be an account's is as wrong as one that is none.
         let account = BareJid::new(Some(&self.authcid), domain).map_err(|_| Failure::NOT_AUTHORIZED)?;
-        let same = || self.authzid.parse::<BareJid>().is_ok_and(|authzid| authzid == account);
-        if !self.authzid.is_empty() && !same() {
-            return Err(Failure::new(
-                Condition::InvalidAuthzid,
-                "The authorization identity must be the bare JID of the same user, or empty.",
-            ));
+        match Identity::acting(&self.authzid, domain)? {
+            Some(authzid) if authzid != account => Err(NOT_SAME),
+            _ => Ok(account),
         }
-        Ok(account)
+    }
+
+    /// The user of an authzid: none when it is empty. Not the bare JID of a user of `domain`: `invalid-authzid`.
+    pub fn acting(authzid: &str, domain: &str) -> Result<Option<BareJid>, Failure> {
+        if authzid.is_empty() {
+            return Ok(None);
+        }
+        let user = authzid.parse::<BareJid>().ok().filter(|user| user.domain() == domain && user.local().is_some());
+        user.map(Some).ok_or(NOT_SAME)
     }
 }
+
+const NOT_SAME: Failure = Failure::new(
+    Condition::InvalidAuthzid,
+    "The authorization identity must be the bare JID of the same user, or empty.",
+);

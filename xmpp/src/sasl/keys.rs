@@ -44,6 +44,19 @@ pub struct Credentials {
     pub sha256: ScramKeys,
 }
 
+/// A login token by the name it is kept under: its SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId([u8; 32]);
+
+/// A login token that may be used in place of the account's password: what SCRAM needs of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenKeys {
+    /// Which one it is.
+    pub id: TokenId,
+    /// Of the hash that was asked for, with the account's salt and rounds.
+    pub keys: ScramKeys,
+}
+
 /// Why no keys can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SaslError {
@@ -74,6 +87,27 @@ impl Credentials {
         Ok(Credentials { sha1: keys(Hash::Sha1), sha256: keys(Hash::Sha256) })
     }
 
+    /// The keys of another secret with the salts and rounds of these, so that a client that was told them
+    /// may know either. As slow as [`Credentials::derive`], for each hash.
+    pub fn derive_beside(&self, secret: &str) -> Result<Credentials, SaslError> {
+        let secret = prepare(secret)?;
+        let keys = |hash, like: &ScramKeys| ScramKeys::derive(hash, secret.as_str(), &like.salt, like.iterations);
+        Ok(Credentials { sha1: keys(Hash::Sha1, &self.sha1), sha256: keys(Hash::Sha256, &self.sha256) })
+    }
+
+    /// Do both have the same salts and rounds? Salts are random: then they belong to one account, and its
+    /// password was not changed in between.
+    pub fn is_beside(&self, other: &Credentials) -> bool {
+        let told = |k: &ScramKeys, l: &ScramKeys| k.salt == l.salt && k.iterations == l.iterations;
+        told(&self.sha1, &other.sha1) && told(&self.sha256, &other.sha256)
+    }
+
+    /// Keys that no password fits, for an account that has none: `random` is fresh and forgotten. A client
+    /// sees no difference to an account whose password it does not know.
+    pub fn locked(random: &[u8; 32], iterations: u32) -> Credentials {
+        Credentials::of_bytes(|label| Hash::Sha256.hmac(random, label.as_bytes()), iterations)
+    }
+
     /// Is this the password? One PBKDF2 of the cheaper hash, SHA-1, and a comparison in constant time.
     pub fn verify(&self, password: &str) -> bool {
         // A password that cannot be is tried all the same, so that time does not tell what was wrong.
@@ -89,12 +123,17 @@ impl Credentials {
     /// runs as far as with a wrong password and asking twice does not tell either.
     /// No password fits them. `iterations` is what new accounts get.
     pub fn decoy(user: &BareJid, server_secret: &[u8; 32], iterations: u32) -> Credentials {
-        let salt = &decoy_bytes("salt", user, server_secret)[..16];
+        let bytes = |label: &str| Hash::Sha256.hmac(server_secret, [label, "\0", user.as_str()].concat().as_bytes());
+        Credentials::of_bytes(bytes, iterations)
+    }
+
+    fn of_bytes(bytes: impl Fn(&str) -> Vec<u8>, iterations: u32) -> Credentials {
+        let salt = bytes("salt");
         let keys = |hash: Hash, stored: &str, server: &str| ScramKeys {
-            salt: salt.into(),
+            salt: salt[..16].into(),
             iterations,
-            stored_key: decoy_bytes(stored, user, server_secret)[..hash.len()].into(),
-            server_key: decoy_bytes(server, user, server_secret)[..hash.len()].into(),
+            stored_key: bytes(stored)[..hash.len()].into(),
+            server_key: bytes(server)[..hash.len()].into(),
         };
         Credentials {
             sha1: keys(Hash::Sha1, "stored-1", "server-1"),
@@ -128,6 +167,13 @@ impl ScramKeys {
             stored_key: hash.digest(&client_key).into(),
             server_key: hash.hmac(salted, b"Server Key").into(),
         }
+    }
+}
+
+impl TokenId {
+    /// The name of a token.
+    pub fn of(token: &str) -> TokenId {
+        TokenId(Sha256::digest(token).into())
     }
 }
 
@@ -180,8 +226,4 @@ fn prepare(password: &str) -> Result<Password, SaslError> {
         Cow::Owned(other) => Password::new(other),
     };
     if prepared.as_str().is_empty() { Err(SaslError::PasswordEmpty) } else { Ok(prepared) }
-}
-
-fn decoy_bytes(label: &str, user: &BareJid, server_secret: &[u8; 32]) -> Vec<u8> {
-    Hash::Sha256.hmac(server_secret, [label, "\0", user.as_str()].concat().as_bytes())
 }

@@ -5,26 +5,30 @@
 //! | [`keys`] | what is kept of a password: never the password |
 //! | [`scram`] | SCRAM-SHA-256, SCRAM-SHA-1 and their -PLUS (RFC 5802, RFC 7677, RFC 9266) |
 //! | [`plain`] | PLAIN (RFC 4616) |
+//! | [`bearer`] | OAUTHBEARER (RFC 7628) |
 //!
 //! Base64 and the XML around it are the stream's; here are the bytes within. Nonces come in as values.
 //! What a stranger sends is answered with a [`Failure`] and bounded by [`MESSAGE_BYTES_MAX`].
 
+pub mod bearer;
+mod gs2;
 mod identity;
 pub mod keys;
 pub mod plain;
 pub mod scram;
 
 pub use identity::Identity;
-pub use keys::{Credentials, Hash, PASSWORD_BYTES_MAX, SaslError, ScramKeys};
+pub use keys::{Credentials, Hash, PASSWORD_BYTES_MAX, SaslError, ScramKeys, TokenId, TokenKeys};
 
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// The longest message of a mechanism taken from a client, in bytes after base64. A longer one is
-/// [`Condition::MalformedRequest`]. Two names of 1023 bytes written as `=2C`s and a password fit.
+/// [`Condition::MalformedRequest`]. Two names of 1023 bytes written as `=2C`s and a password fit, and a JWT.
 pub const MESSAGE_BYTES_MAX: usize = 8192;
 
-/// The mechanisms there are, the strongest first.
+/// The mechanisms there are, the strongest first. OAUTHBEARER comes behind PLAIN: a client that takes the
+/// first one it knows, and has a password, must not take it for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)] // the names are the documentation
 pub enum Mechanism {
@@ -33,16 +37,18 @@ pub enum Mechanism {
     ScramSha256,
     ScramSha1,
     Plain,
+    OauthBearer,
 }
 
 impl Mechanism {
     /// All of them, the strongest first: the order in which they are offered.
-    pub const ALL: [Mechanism; 5] = [
+    pub const ALL: [Mechanism; 6] = [
         Mechanism::ScramSha256Plus,
         Mechanism::ScramSha1Plus,
         Mechanism::ScramSha256,
         Mechanism::ScramSha1,
         Mechanism::Plain,
+        Mechanism::OauthBearer,
     ];
 
     /// The registered name.
@@ -53,6 +59,7 @@ impl Mechanism {
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha1 => "SCRAM-SHA-1",
             Mechanism::Plain => "PLAIN",
+            Mechanism::OauthBearer => "OAUTHBEARER",
         }
     }
 
@@ -66,12 +73,17 @@ impl Mechanism {
         matches!(self, Mechanism::ScramSha256Plus | Mechanism::ScramSha1Plus)
     }
 
+    /// Does it send what lets in as it is? Then it is for encrypted streams.
+    pub fn in_the_clear(self) -> bool {
+        matches!(self, Mechanism::Plain | Mechanism::OauthBearer)
+    }
+
     /// Its hash, when it is a SCRAM.
     pub fn hash(self) -> Option<Hash> {
         match self {
             Mechanism::ScramSha256Plus | Mechanism::ScramSha256 => Some(Hash::Sha256),
             Mechanism::ScramSha1Plus | Mechanism::ScramSha1 => Some(Hash::Sha1),
-            Mechanism::Plain => None,
+            Mechanism::Plain | Mechanism::OauthBearer => None,
         }
     }
 }

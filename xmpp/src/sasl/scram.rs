@@ -7,10 +7,12 @@
 //! server-final   v=signature
 //! ```
 
-use super::{Condition, Failure, Hash, Identity, MESSAGE_BYTES_MAX, ScramKeys};
+use super::gs2::{NO_HEADER, header, malformed, saslname, text};
+use super::{Condition, Failure, Hash, Identity, ScramKeys, TokenId, TokenKeys};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// The channel binding of a -PLUS login: keying material exported from TLS (RFC 9266).
 pub type Exporter = [u8; 32];
@@ -42,25 +44,35 @@ pub struct First {
 #[derive(Clone)]
 pub struct Exchange {
     hash: Hash,
-    stored_key: Box<[u8]>,
-    server_key: Box<[u8]>,
+    keys: Vec<Keys>,
     said: String,       // client-first-bare "," server-first, the begin of the AuthMessage
     nonce: Box<str>,    // the client's and ours
     channel: Box<[u8]>, // what `c=` must hold: the gs2 header, then the channel's data
+}
+
+/// One secret that lets in.
+#[derive(Clone)]
+struct Keys {
+    stored_key: Box<[u8]>,
+    server_key: Box<[u8]>,
+    token: Option<TokenId>, // none: it is the account's own
+}
+
+/// The end of a login that went well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The server's last message, signed with the keys that the client proved to know.
+    pub message: String,
+    /// They are those of this token, which must be taken before anybody is let in.
+    pub token: Option<TokenId>,
 }
 
 impl First {
     /// Reads `gs2-header client-first-message-bare`.
     pub fn parse(message: &[u8], offer: Offer) -> Result<First, Failure> {
         let text = text(message)?;
-        let (flag, rest) = text.split_once(',').ok_or(NO_HEADER)?;
-        let (authzid, bare) = rest.split_once(',').ok_or(NO_HEADER)?;
+        let (flag, authzid, bare) = header(text)?;
         check_flag(flag, offer)?;
-        let authzid = match authzid.strip_prefix("a=") {
-            Some(name) => saslname(name)?,
-            None if authzid.is_empty() => String::new(),
-            None => return Err(NO_HEADER),
-        };
         let mut attributes = bare.split(',');
         let first = attributes.next().unwrap_or_default();
         if first.starts_with("m=") {
@@ -102,8 +114,7 @@ impl Exchange {
         let reply = format!("r={nonce},s={},i={}", BASE64.encode(&keys.salt), keys.iterations);
         let exchange = Exchange {
             hash,
-            stored_key: keys.stored_key.clone(),
-            server_key: keys.server_key.clone(),
+            keys: vec![Keys::new(keys, None)],
             said: [bare, ",", &reply].concat(),
             nonce,
             channel: [header.as_bytes(), exporter.map_or(&[][..], |e| &e[..])].concat().into(),
@@ -111,8 +122,14 @@ impl Exchange {
         (exchange, reply)
     }
 
+    /// Lets these in beside the account's own. They must have its salt and rounds, which the client was told.
+    pub fn or(mut self, tokens: impl IntoIterator<Item = TokenKeys>) -> Exchange {
+        self.keys.extend(tokens.into_iter().map(|t| Keys::new(&t.keys, Some(t.id))));
+        self
+    }
+
     /// Checks the client's last message and gives the server's last. After an error the exchange is over.
-    pub fn finish(self, message: &[u8]) -> Result<String, Failure> {
+    pub fn finish(self, message: &[u8]) -> Result<Last, Failure> {
         let text = text(message)?;
         let (without_proof, proof) = text.rsplit_once(",p=").ok_or(malformed("The proof is missing."))?;
         let mut attributes = without_proof.split(',');
@@ -134,33 +151,30 @@ impl Exchange {
         if !bool::from(channel.ct_eq(&self.channel)) {
             return Err(Failure::new(Condition::NotAuthorized, "The channel binding does not match."));
         }
-        self.prove(&[self.said.as_str(), ",", without_proof].concat(), proof)
+        self.prove(&[self.said.as_str(), ",", without_proof].concat(), &proof)
     }
 
-    /// ClientKey is ClientProof XOR ClientSignature, and its hash must be StoredKey.
-    fn prove(&self, auth_message: &str, proof: Vec<u8>) -> Result<String, Failure> {
-        let signature = self.hash.hmac(&self.stored_key, auth_message.as_bytes());
-        let client_key: Vec<u8> = proof.iter().zip(&signature).map(|(p, s)| p ^ s).collect();
-        if !bool::from(self.hash.digest(&client_key).ct_eq(&self.stored_key)) {
-            return Err(Failure::NOT_AUTHORIZED);
-        }
-        let signature = self.hash.hmac(&self.server_key, auth_message.as_bytes());
-        Ok(format!("v={}", BASE64.encode(signature)))
+    /// Every one of the keys is tried, also behind the one that fits.
+    fn prove(&self, auth_message: &str, proof: &[u8]) -> Result<Last, Failure> {
+        let fitting =
+            |found: Option<_>, keys| if keys_fit(self.hash, keys, auth_message, proof) { Some(keys) } else { found };
+        let keys = self.keys.iter().fold(None, fitting).ok_or(Failure::NOT_AUTHORIZED)?;
+        let signature = self.hash.hmac(&keys.server_key, auth_message.as_bytes());
+        Ok(Last { message: format!("v={}", BASE64.encode(signature)), token: keys.token })
     }
 }
 
-const NO_HEADER: Failure = malformed("The gs2 header is missing or bad.");
-
-const fn malformed(text: &'static str) -> Failure {
-    Failure::new(Condition::MalformedRequest, text)
+impl Keys {
+    fn new(keys: &ScramKeys, token: Option<TokenId>) -> Keys {
+        Keys { stored_key: keys.stored_key.clone(), server_key: keys.server_key.clone(), token }
+    }
 }
 
-fn text(message: &[u8]) -> Result<&str, Failure> {
-    if message.len() > MESSAGE_BYTES_MAX {
-        return Err(malformed("The message is too long."));
-    }
-    let text = std::str::from_utf8(message).map_err(|_| malformed("The message is not UTF-8."))?;
-    if text.contains('\0') { Err(malformed("The message holds a NUL.")) } else { Ok(text) }
+/// ClientKey is ClientProof XOR ClientSignature, and its hash must be StoredKey.
+fn keys_fit(hash: Hash, keys: &Keys, auth_message: &str, proof: &[u8]) -> bool {
+    let signature = hash.hmac(&keys.stored_key, auth_message.as_bytes());
+    let client_key: Zeroizing<Vec<u8>> = Zeroizing::new(proof.iter().zip(&signature).map(|(p, s)| p ^ s).collect());
+    hash.digest(&client_key).ct_eq(&keys.stored_key).into()
 }
 
 /// RFC 5802 section 6.
@@ -185,22 +199,6 @@ fn check_flag(flag: &str, offer: Offer) -> Result<(), Failure> {
 
 fn cb_name_ok(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
-}
-
-/// A name in which `=2C` is a comma and `=3D` an equals sign; not empty.
-fn saslname(name: &str) -> Result<String, Failure> {
-    let mut parts = name.split('=');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (decoded, rest) = match part.get(..2) {
-            Some("2C") => (',', &part[2..]),
-            Some("3D") => ('=', &part[2..]),
-            _ => return Err(malformed("A name is not encoded well.")),
-        };
-        out.push(decoded);
-        out.push_str(rest);
-    }
-    if out.is_empty() { Err(malformed("A name is empty.")) } else { Ok(out) }
 }
 
 /// Printable ASCII without commas.

@@ -99,7 +99,7 @@ fn what_is_answered_here() {
         <iq type='get' id='r1'><query xmlns='jabber:iq:roster'/></iq>",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms></stream:features>
             check juliet@localhost pencil
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
             restart

@@ -138,7 +138,7 @@ fn obey(kind: TransportKind, secure: bool, steps: &[Step]) {
             Step::Element(xml) => Input::Element(xml, &scope),
             Step::Close => Input::Close,
             Step::Secured(exporter) => Input::Secured(Channel { exporter: exporter.then_some([7; 32]) }),
-            Step::Credentials(known) => Input::Credentials(known.then(account)),
+            Step::Credentials(known) => Input::Credentials(known.then(account), Vec::new()),
             Step::Checked(right) => Input::Checked(*right),
             Step::StoreFailed => Input::StoreFailed,
             Step::Bound(ok) => {

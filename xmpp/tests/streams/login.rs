@@ -27,7 +27,7 @@ fn starttls_then_scram_plus_then_bind() {
             <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>
             start tls
             open from=localhost id=WAi-xK1RRl1oN0oQeaWq2nCP lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding></stream:features>
             lookup juliet@localhost SCRAM-SHA-256-PLUS
             <challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[r=cnonceZEEcwzRXHKXLK7ef6KC0_dff,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=16]</challenge>
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[v=RQUoWSKDLyFWKHWnlEe7yaLclk7bUMupdsUEa9B2TCo=]</success>
@@ -54,7 +54,7 @@ fn plain_over_tls() {
         bound juliet@localhost/x1",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms></stream:features>
             check juliet@localhost pencil
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
             restart
@@ -98,17 +98,17 @@ fn what_is_offered() {
         ("tcp", "", "T"),
         ("tcp starttls-offered", "", "T SCRAM-SHA-256 SCRAM-SHA-1"),
         ("tcp starttls-off", "", "SCRAM-SHA-256 SCRAM-SHA-1"),
-        ("tcp starttls-off loopback", "", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
+        ("tcp starttls-off loopback", "", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
         ("tcp loopback", "", "T"),
-        ("tcp tls", "", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
-        ("tcp", "secured", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
-        ("tcp", "exporter", "+ SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
+        ("tcp tls", "", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
+        ("tcp", "secured", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
+        ("tcp", "exporter", "+ SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
         ("tcp sha256-only", "exporter", "SCRAM-SHA-256"),
         ("ws", "", "SCRAM-SHA-256 SCRAM-SHA-1"),
-        ("ws", "exporter", "+ SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
-        ("ws loopback", "", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
+        ("ws", "exporter", "+ SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
+        ("ws loopback", "", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
         ("bosh", "", "SCRAM-SHA-256 SCRAM-SHA-1"),
-        ("bosh", "exporter", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
+        ("bosh", "exporter", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"),
     ];
     for (transport, before, expected) in table {
         let mut run = Run::new(transport);
@@ -210,7 +210,7 @@ fn a_downgrade_is_refused() {
         auth SCRAM-SHA-256-PLUS n,,n=juliet,r=x",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding></stream:features>
             <failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>Channel binding was offered, but the client saw no offer: somebody is in between.</text></failure>
             <failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/><text xml:lang='en'>A channel binding needs a -PLUS mechanism.</text></failure>
             <failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><malformed-request/><text xml:lang='en'>A -PLUS mechanism needs a channel binding.</text></failure>
@@ -230,7 +230,7 @@ fn tries_are_counted() {
         login PLAIN juliet pencil",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms></stream:features>
             check juliet@localhost one
             <failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/><text xml:lang='en'>The user name or the password is wrong.</text></failure>
             lookup juliet@localhost SCRAM-SHA-1
@@ -256,7 +256,7 @@ fn a_login_takes_too_long() {
         tick 1",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms></stream:features>
             check juliet@localhost pencil
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
             restart
@@ -402,7 +402,7 @@ fn binding_is_refused_and_tried_again() {
         <iq type='get' id='b0'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms></stream:features>
             lookup juliet@localhost SCRAM-SHA-256
             <challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[r=cnonceWAi-xK1RRl1oN0oQeaWq2nCP,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=16]</challenge>
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[v=BBlMk+NkyUPy6UISoecok/c6k/ejGb73bAICQDpg2ow=]</success>
@@ -427,7 +427,7 @@ fn binding_is_refused_and_tried_again() {
         bound juliet@localhost/a&b",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms></stream:features>
             lookup juliet@localhost SCRAM-SHA-256
             <challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[r=cnonceWAi-xK1RRl1oN0oQeaWq2nCP,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=16]</challenge>
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[v=BBlMk+NkyUPy6UISoecok/c6k/ejGb73bAICQDpg2ow=]</success>

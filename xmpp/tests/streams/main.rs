@@ -1,5 +1,6 @@
 //! Framings, SASL and the client's stream, driven from outside as a server's drivers do.
 
+mod bearer;
 mod bound;
 mod chaos;
 mod client;

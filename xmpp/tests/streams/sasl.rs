@@ -2,9 +2,10 @@
 
 use crate::client::{self, Client, encode};
 use herald_xmpp::BareJid;
-use herald_xmpp::sasl::scram::{Exchange, First, Offer};
+use herald_xmpp::sasl::scram::{Exchange, First, Last, Offer};
 use herald_xmpp::sasl::{
-    Condition, Credentials, Failure, Hash, Identity, MESSAGE_BYTES_MAX, Mechanism, SaslError, ScramKeys, plain,
+    Condition, Credentials, Failure, Hash, Identity, MESSAGE_BYTES_MAX, Mechanism, SaslError, ScramKeys, TokenId,
+    TokenKeys, plain,
 };
 
 const SALT: [u8; 16] = *b"0123456789abcdef";
@@ -42,7 +43,8 @@ fn the_vectors_of_the_rfcs() {
         let (exchange, reply) = Exchange::new(first, hash, &keys, server_nonce, None);
         assert_eq!(reply, format!("r={client_nonce}{server_nonce},s={salt},i=4096"));
         let last = format!("c=biws,r={client_nonce}{server_nonce},p={proof}");
-        assert_eq!(exchange.finish(last.as_bytes()), Ok(format!("v={signature}")));
+        let end = Last { message: format!("v={signature}"), token: None };
+        assert_eq!(exchange.finish(last.as_bytes()), Ok(end));
     }
 }
 
@@ -111,7 +113,7 @@ fn login(
         let first = First::parse(client.first().as_bytes(), offer)?;
         let (exchange, reply) = Exchange::new(first, hash, account.keys(hash), "a nonce of the server", exporter);
         let last = exchange.finish(client.last(&reply).as_bytes())?;
-        assert!(client.trusts(&last));
+        assert!(client.trusts(&last.message));
     }
     Ok(())
 }
@@ -145,6 +147,46 @@ fn channel_bindings() {
     }
     assert_eq!(condition(login("pencils", "n,,", b"", Offer::Absent, None)), "not-authorized");
     assert_eq!(condition(login("pencils", p, &CHANNEL, Offer::Chosen, Some(&CHANNEL))), "not-authorized");
+}
+
+#[test]
+fn a_proof_may_be_made_with_the_password_or_with_a_token() {
+    let account = Credentials::derive("pencil", SALT, 16).unwrap();
+    for hash in [Hash::Sha1, Hash::Sha256] {
+        let tokens = ["first", "second"].map(|text| {
+            let keys = account.derive_beside(text).unwrap();
+            assert!(keys.is_beside(&account) && !keys.is_beside(&Credentials::derive(text, [9; 16], 16).unwrap()));
+            assert!(!keys.is_beside(&Credentials::derive(text, SALT, 17).unwrap()));
+            TokenKeys { id: TokenId::of(text), keys: keys.keys(hash).clone() }
+        });
+        let table = [
+            ("pencil", Ok(None)),
+            ("first", Ok(Some(TokenId::of("first")))),
+            ("second", Ok(Some(TokenId::of("second")))),
+            ("third", Err(Failure::NOT_AUTHORIZED)),
+            ("", Err(Failure::NOT_AUTHORIZED)),
+        ];
+        for (secret, expected) in table {
+            let mut client = Client::new(hash, "juliet", secret, "cnonce", "n,,", b"");
+            let first = First::parse(client.first().as_bytes(), Offer::Absent).unwrap();
+            let (exchange, reply) = Exchange::new(first, hash, account.keys(hash), "a nonce of the server", None);
+            let end = exchange.or(tokens.clone()).finish(client.last(&reply).as_bytes());
+            // The signature is made with the keys that the client has, or it would think us a stranger.
+            assert!(end.as_ref().map_or(true, |last| client.trusts(&last.message)), "{secret}");
+            assert_eq!(end.map(|last| last.token), expected, "{secret}");
+        }
+    }
+}
+
+#[test]
+fn an_account_without_a_password_looks_like_one_with() {
+    let locked = Credentials::locked(&[4; 32], 16);
+    let real = Credentials::derive("pencil", SALT, 16).unwrap();
+    let shape = |k: &ScramKeys| (k.salt.len(), k.iterations, k.stored_key.len(), k.server_key.len());
+    assert_eq!((shape(&locked.sha1), shape(&locked.sha256)), (shape(&real.sha1), shape(&real.sha256)));
+    assert!(!locked.verify("") && !locked.verify("pencil"));
+    assert_ne!(locked, Credentials::locked(&[5; 32], 16));
+    assert!(locked.derive_beside("token").unwrap().verify("token"), "a token opens it");
 }
 
 #[test]

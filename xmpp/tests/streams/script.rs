@@ -8,6 +8,10 @@
 //! | `<..>` | an element, as the transport frames it |
 //! | `first X`, `last X` | `<auth/>` of the mechanism given with `mechanism M` before, `<response/>` with the text X |
 //! | `login M USER PASSWORD` | a whole SCRAM or PLAIN login; `pencil` is everybody's password, `nobody` has no account |
+//! | `login OAUTHBEARER USER TOKEN` | the same with a token, of which `pencil` is everybody's and lets in again and again |
+//! | `scram SECRET ANSWER` | juliet's SCRAM-SHA-256 login, its lookup answered by the line ANSWER |
+//! | `account-or TOKEN` | the account's keys, and those of a token |
+//! | `owner USER`, `nobodys` | whose token it is |
 //! | `close`, `secured`, `exporter`, `store-failed`, `tick SECS` | what they say (`exporter` is `secured` with one) |
 //! | `bound JID`, `refused CONDITION`, `fail CONDITION` | answers to Bind, and [`Input::Fail`] |
 //!
@@ -15,7 +19,7 @@
 
 use crate::client::{Client, decode, encode};
 use expect_test::Expect;
-use herald_xmpp::sasl::{Credentials, Mechanism};
+use herald_xmpp::sasl::{Credentials, Hash, Mechanism, TokenId, TokenKeys};
 use herald_xmpp::stanza::{Condition as StanzaCondition, StanzaError};
 use herald_xmpp::stream::c2s::{Channel, Input, Output, Settings, StartTls, Stream, Transport, TransportKind};
 use herald_xmpp::stream::{Condition, Open, StreamError};
@@ -49,6 +53,12 @@ pub fn settings() -> Settings {
 
 pub fn account() -> Credentials {
     Credentials::derive("pencil", *b"0123456789abcdef", 16).unwrap()
+}
+
+/// What SCRAM-SHA-256 needs of a token of that account.
+pub fn token(text: &str) -> TokenKeys {
+    let keys = account().derive_beside(text).unwrap();
+    TokenKeys { id: TokenId::of(text), keys: keys.keys(Hash::Sha256).clone() }
 }
 
 /// Tests take their time from here; nothing waits for it.
@@ -93,8 +103,11 @@ impl Run {
             "close" => self.give(Input::Close),
             "secured" => self.give(Input::Secured(Channel::default())),
             "exporter" => self.give(Input::Secured(Channel { exporter: Some(EXPORTER) })),
-            "account" => self.give(Input::Credentials(Some(account()))),
-            "no-account" => self.give(Input::Credentials(None)),
+            "account" => self.give(Input::Credentials(Some(account()), Vec::new())),
+            "account-or" => self.give(Input::Credentials(Some(account()), vec![token(rest)])),
+            "owner" => self.give(Input::Bearer(Some(rest.parse().unwrap()))),
+            "nobodys" => self.give(Input::Bearer(None)),
+            "no-account" => self.give(Input::Credentials(None, Vec::new())),
             "right" => self.give(Input::Checked(true)),
             "wrong" => self.give(Input::Checked(false)),
             "store-failed" => self.give(Input::StoreFailed),
@@ -113,7 +126,7 @@ impl Run {
             }
             "auth" => {
                 let (mechanism, text) = rest.split_once(' ').unwrap_or((rest, ""));
-                let text = encode(text.replace("\\0", "\0"));
+                let text = encode(text.replace("\\0", "\0").replace("^A", "\x01"));
                 self.element(&format!(
                     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>"
                 ));
@@ -121,10 +134,14 @@ impl Run {
             "response" => {
                 self.element(&format!(
                     "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>",
-                    encode(rest)
+                    encode(rest.replace("^A", "\x01"))
                 ));
             }
             "login" => self.login(rest),
+            "scram" => {
+                let (secret, answer) = rest.split_once(' ').expect("a secret, then the answer to the lookup");
+                self.scram(Mechanism::ScramSha256, Hash::Sha256, "juliet", secret, answer);
+            }
             _ if line.starts_with('<') => self.element(line),
             _ => panic!("unknown line {line}"),
         }
@@ -154,6 +171,13 @@ impl Run {
                 }
                 Output::Lookup(user, mechanism) => format!("lookup {user} {mechanism}"),
                 Output::CheckPlain(user, password) => format!("check {user} {}", password.as_str()),
+                Output::TakeToken(user, id) => {
+                    let name = ["ticket", "pass"].into_iter().find(|name| id == TokenId::of(name));
+                    format!("take {} {user}", name.unwrap_or("another"))
+                }
+                Output::CheckBearer(user, token) => {
+                    format!("whose {} {}", token.as_str(), user.map_or("(any)".into(), |u| u.to_string()))
+                }
                 Output::Close => "close".into(),
                 Output::StartTls => "start tls".into(),
                 Output::Restart => "restart".into(),
@@ -170,14 +194,23 @@ impl Run {
         let mut word = || words.next().expect("mechanism, user, password");
         let (mechanism, user, password) = (Mechanism::of_name(word()).expect("a mechanism"), word(), word());
         let (known, right) = (user != "nobody", password == "pencil");
+        if mechanism == Mechanism::OauthBearer {
+            self.line(&format!("auth OAUTHBEARER n,a={user}@localhost,^Aauth=Bearer {password}^A^A"));
+            return self.give(Input::Bearer((known && right).then(|| format!("{user}@localhost").parse().unwrap())));
+        }
         let Some(hash) = mechanism.hash() else {
             self.line(&format!("auth PLAIN \\0{user}\\0{password}"));
             return self.give(Input::Checked(known && right));
         };
+        self.scram(mechanism, hash, user, password, if known { "account" } else { "no-account" });
+    }
+
+    /// `answer` is the line that answers the lookup.
+    fn scram(&mut self, mechanism: Mechanism, hash: Hash, user: &str, password: &str, answer: &str) {
         let (header, channel) = if mechanism.plus() { ("p=tls-exporter,,", &EXPORTER[..]) } else { ("n,,", &b""[..]) };
         let mut client = Client::new(hash, user, password, "cnonce", header, channel);
         self.line(&format!("auth {mechanism} {}", client.first()));
-        self.give(Input::Credentials(known.then(account)));
+        self.line(answer);
         let challenge = inner_text(&self.last_element);
         let last = client.last(std::str::from_utf8(&decode(challenge)).unwrap());
         self.line(&format!("response {last}"));

@@ -50,7 +50,7 @@ fn websocket() {
         <presence/>",
         expect![[r#"
             open from=localhost id=efkPP92z31yMtkIwFsh4EHBi lang=en version=1.0
-            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism></mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding></stream:features>
+            <stream:features xmlns:stream='http://etherx.jabber.org/streams'><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256-PLUS</mechanism><mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding></stream:features>
             lookup juliet@localhost SCRAM-SHA-1-PLUS
             <challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[r=cnonceWAi-xK1RRl1oN0oQeaWq2nCP,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=16]</challenge>
             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>[v=LLhy1qO115eXVqZsUt3inqpB2O0=]</success>

@@ -56,7 +56,7 @@ fn allowed(mechanism: Mechanism, settings: &Settings, login: &Login) -> bool {
     let transport = login.transport;
     !login.tls_first(settings)
         && match mechanism {
-            Mechanism::Plain => transport.secure || transport.plain_allowed,
+            _ if mechanism.in_the_clear() => transport.secure || transport.plain_allowed,
             _ if mechanism.plus() => {
                 transport.secure && login.exporter.is_some() && transport.kind != TransportKind::Bosh
             }

@@ -23,7 +23,7 @@ mod sasl;
 use super::{Condition, Open, StreamError};
 use crate::jid::{BareJid, FullJid, Resource};
 use crate::ns;
-use crate::sasl::{Credentials, Mechanism, Password};
+use crate::sasl::{Credentials, Mechanism, Password, TokenId, TokenKeys, bearer};
 use crate::stanza::{Stanza, StanzaError};
 use crate::xml::{Element, Limits, Scope};
 use bound::Bound;
@@ -55,6 +55,8 @@ pub struct Settings {
     /// From which the keys of users there are not are made. Random, and kept as long as the accounts:
     /// one that changes tells which users there are not.
     pub server_secret: [u8; 32],
+    /// What a client is told whose OAUTHBEARER token is refused: JSON (RFC 7628 section 3.2.2).
+    pub bearer_refused: String,
     /// Offer roster versions (RFC 6121 section 2.6)?
     pub roster_versions: bool,
     /// Offer to approve subscriptions beforehand (RFC 6121 section 3.4)?
@@ -114,11 +116,14 @@ pub enum Input<'a> {
     Close,
     /// TLS is up: answers [`Output::StartTls`]; or before the first header, where TLS comes first.
     Secured(Channel),
-    /// Answers [`Output::Lookup`]; `None` when there is no such account.
-    Credentials(Option<Credentials>),
-    /// Answers [`Output::CheckPlain`].
+    /// Answers [`Output::Lookup`]; `None` when there is no such account. The tokens that may be used
+    /// instead of its password are few: each is tried.
+    Credentials(Option<Credentials>, Vec<TokenKeys>),
+    /// Answers [`Output::CheckPlain`] and [`Output::TakeToken`].
     Checked(bool),
-    /// Answers either of the two: the store could not say.
+    /// Answers [`Output::CheckBearer`]: whose token it is.
+    Bearer(Option<BareJid>),
+    /// Answers any of these: the store could not say.
     StoreFailed,
     /// Answers [`Output::Bind`].
     Bound(Result<FullJid, StanzaError>),
@@ -148,6 +153,12 @@ pub enum Output {
     /// Is this the password? Answer with [`Input::Checked`] or [`Input::StoreFailed`]. For a user there is
     /// not, verify against [`Credentials::decoy`], which takes as long.
     CheckPlain(BareJid, Password),
+    /// The client proved to know this token of the user's: take it, so that nobody can use it again. Answer
+    /// with [`Input::Checked`], whether it was there to be taken, or [`Input::StoreFailed`].
+    TakeToken(BareJid, TokenId),
+    /// Whose token is this? Of this user, where the client names one: another's is not taken. Answer with
+    /// [`Input::Bearer`] or [`Input::StoreFailed`].
+    CheckBearer(Option<BareJid>, Password),
     /// Bind this resource, or one you choose; answer with [`Input::Bound`].
     Bind(BareJid, Option<Resource>),
     /// A stanza of the client. Its `from` is the full JID; without `to` it is for the client's own account.
@@ -190,6 +201,7 @@ impl Settings {
             sasl_tries_max: 4,
             scram_iterations: 4096,
             server_secret,
+            bearer_refused: bearer::REFUSED.into(),
             roster_versions: true,
             preapproval: true,
             features_bound: String::new(),
@@ -219,8 +231,9 @@ impl Stream {
                 }
             }
             Input::Secured(channel) => self.on_secured(channel),
-            Input::Credentials(found) => self.on_credentials(found),
+            Input::Credentials(found, tokens) => self.on_credentials(found, tokens),
             Input::Checked(right) => self.on_checked(right),
+            Input::Bearer(user) => self.on_bearer(user),
             Input::StoreFailed => self.on_store_failed(),
             Input::Bound(result) => self.on_bound(result),
         }

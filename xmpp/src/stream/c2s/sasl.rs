@@ -4,8 +4,9 @@ use super::login::Stage;
 use super::{Condition as StreamCondition, Output, State, Stream, StreamError, features};
 use crate::jid::BareJid;
 use crate::ns;
+use crate::sasl::bearer::Bearer;
 use crate::sasl::scram::{Exchange, First, Offer};
-use crate::sasl::{Condition, Credentials, Failure, Hash, MESSAGE_BYTES_MAX, Mechanism, plain};
+use crate::sasl::{Condition, Credentials, Failure, Hash, Identity, MESSAGE_BYTES_MAX, Mechanism, TokenKeys, plain};
 use crate::xml::Element;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,13 +19,17 @@ pub(super) enum Talk {
     Keys(Box<First>, BareJid, Mechanism),
     /// The server's first message is sent.
     Proof(Box<Exchange>, BareJid),
-    /// Awaits the verdict on a password.
-    Verdict(BareJid),
+    /// Awaits the verdict on a password, or on the token behind a proof: then with the server's last message.
+    Verdict(BareJid, Option<String>),
+    /// Awaits whose token it is.
+    Owner,
+    /// The client was told why its token is refused, and has still to say that it heard (RFC 7628 section 3.2.3).
+    Refused,
 }
 
 impl Talk {
     pub fn waiting(&self) -> bool {
-        matches!(self, Talk::Keys(..) | Talk::Verdict(_))
+        matches!(self, Talk::Keys(..) | Talk::Verdict(..) | Talk::Owner)
     }
 }
 
@@ -54,9 +59,10 @@ impl Stream {
         let known = Mechanism::of_name(&name).filter(|m| self.settings.mechanisms.contains(m));
         let mechanism = known.ok_or(Failure::new(Condition::InvalidMechanism, "This mechanism is not offered."))?;
         if !features::offered(&self.settings, login).any(|m| m == mechanism) {
-            return Err(match mechanism {
-                Mechanism::Plain => Failure::new(Condition::EncryptionRequired, "PLAIN is for encrypted streams only."),
-                _ => Failure::new(Condition::InvalidMechanism, "This mechanism is not offered here."),
+            return Err(if mechanism.in_the_clear() {
+                Failure::new(Condition::EncryptionRequired, "This mechanism is for encrypted streams only.")
+            } else {
+                Failure::new(Condition::InvalidMechanism, "This mechanism is not offered here.")
             });
         }
         let text = element.text();
@@ -77,9 +83,17 @@ impl Stream {
             Stage::Talking(Talk::Begun(mechanism)) => self.on_first(mechanism, &message),
             Stage::Talking(Talk::Proof(exchange, user)) => {
                 let last = exchange.finish(&message)?;
-                self.admit(user, Some(&last));
+                match last.token {
+                    None => self.admit(user, Some(&last.message)),
+                    Some(token) => {
+                        login.stage = Stage::Talking(Talk::Verdict(user.clone(), Some(last.message)));
+                        self.push(Output::TakeToken(user, token));
+                    }
+                }
                 Ok(())
             }
+            // Whatever it says: a word is due, not a certain one.
+            Stage::Talking(Talk::Refused) => Err(NO_TOKEN),
             _ => Err(none),
         }
     }
@@ -91,8 +105,15 @@ impl Stream {
         if mechanism == Mechanism::Plain {
             let (identity, password) = plain::parse(message)?;
             let user = identity.account(domain)?;
-            login.stage = Stage::Talking(Talk::Verdict(user.clone()));
+            login.stage = Stage::Talking(Talk::Verdict(user.clone(), None));
             self.push(Output::CheckPlain(user, password));
+            return Ok(());
+        }
+        if mechanism == Mechanism::OauthBearer {
+            let bearer = Bearer::parse(message)?;
+            let user = Identity::acting(&bearer.authzid, domain)?;
+            login.stage = Stage::Talking(Talk::Owner);
+            self.push(Output::CheckBearer(user, bearer.token));
             return Ok(());
         }
         let offer = if mechanism.plus() {
@@ -109,7 +130,7 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn on_credentials(&mut self, found: Option<Credentials>) {
+    pub(super) fn on_credentials(&mut self, found: Option<Credentials>, tokens: Vec<TokenKeys>) {
         let State::Login(login) = &mut self.state else { return };
         if !matches!(login.stage, Stage::Talking(Talk::Keys(..))) {
             return;
@@ -122,18 +143,31 @@ impl Stream {
         let nonce = login.draw();
         let exporter = if mechanism.plus() { login.exporter.as_ref() } else { None };
         let (exchange, reply) = Exchange::new(*first, hash, credentials.keys(hash), &nonce, exporter);
-        login.stage = Stage::Talking(Talk::Proof(Box::new(exchange), user));
+        login.stage = Stage::Talking(Talk::Proof(Box::new(exchange.or(tokens)), user));
         self.push(Output::Element(format!("<challenge xmlns='{}'>{}</challenge>", ns::SASL, BASE64.encode(reply))));
     }
 
     pub(super) fn on_checked(&mut self, right: bool) {
         let State::Login(login) = &mut self.state else { return };
-        if !matches!(login.stage, Stage::Talking(Talk::Verdict(_))) {
+        if !matches!(login.stage, Stage::Talking(Talk::Verdict(..))) {
             return;
         }
         let stage = std::mem::replace(&mut login.stage, Stage::Stranger);
-        let Stage::Talking(Talk::Verdict(user)) = stage else { return };
-        if right { self.admit(user, None) } else { self.refuse(Failure::NOT_AUTHORIZED) }
+        let Stage::Talking(Talk::Verdict(user, last)) = stage else { return };
+        if right { self.admit(user, last.as_deref()) } else { self.refuse(Failure::NOT_AUTHORIZED) }
+    }
+
+    pub(super) fn on_bearer(&mut self, user: Option<BareJid>) {
+        let State::Login(login) = &mut self.state else { return };
+        if !matches!(login.stage, Stage::Talking(Talk::Owner)) {
+            return;
+        }
+        let Some(user) = user else {
+            login.stage = Stage::Talking(Talk::Refused);
+            let why = BASE64.encode(&self.settings.bearer_refused);
+            return self.push(Output::Element(format!("<challenge xmlns='{}'>{why}</challenge>", ns::SASL)));
+        };
+        self.admit(user, None);
     }
 
     pub(super) fn on_store_failed(&mut self) {
@@ -174,6 +208,8 @@ impl Stream {
         }
     }
 }
+
+const NO_TOKEN: Failure = Failure::new(Condition::NotAuthorized, "The token is not valid.");
 
 /// The base64 of RFC 4648 section 4, where `=` stands for a message of no bytes (RFC 6120 section 6.4.2).
 fn decode(text: &str) -> Result<Vec<u8>, Failure> {
