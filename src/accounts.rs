@@ -17,6 +17,13 @@ pub fn user(uid: &str, domain: &str) -> Result<BareJid> {
     BareJid::new(Some(local), domain).map_err(|e| anyhow!("{uid:?} is no uid: {e}"))
 }
 
+/// The keys of an account without a password: only a token opens it.
+pub fn locked(iterations: u32) -> Result<Credentials> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|e| anyhow!("no randomness for a salt: {e}"))?;
+    Ok(Credentials::locked(&random, iterations))
+}
+
 /// The keys of a password, with a salt of their own. Takes some milliseconds.
 pub fn keys(password: &str, iterations: u32) -> Result<Credentials> {
     if password.is_empty() {

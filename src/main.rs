@@ -13,6 +13,7 @@
 //! | `banner.rs` | what a ready server says |
 //! | `certificate.rs` | the certificate, or one for development |
 //! | `files.rs` | files that are there whole or not at all |
+//! | `tokens.rs` | one-time login tokens |
 //! | `log.rs`, `metrics.rs` | what an operator sees |
 
 #![allow(clippy::disallowed_methods)] // the one crate that drives the others: it reads the clock
@@ -28,6 +29,7 @@ mod log;
 mod metrics;
 mod net;
 mod serve;
+mod tokens;
 
 use clap::Parser;
 use std::process::ExitCode;

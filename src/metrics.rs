@@ -32,6 +32,8 @@ pub struct Sources<'a> {
     pub sessions: &'a Stats,
     pub actors: usize,
     pub store: &'a herald_storage::Stats,
+    /// One-time login tokens that are outstanding.
+    pub tokens: usize,
     pub uptime: Duration,
     pub ready: bool,
     /// Answers of the operator's API by the first digit of their status, from 1.
@@ -67,6 +69,7 @@ pub fn render(from: &Sources<'_>) -> String {
         ],
     );
     page.metric("herald_slow_resources_total", "counter", "Resources that did not keep up.", &[(&[], s.detached)]);
+    page.metric("herald_login_tokens", "gauge", "One-time tokens that are outstanding.", &[(&[], from.tokens)]);
     let results = LOGINS.map(|word| [("result", word)]);
     let logins: Vec<_> = results.iter().zip(&LOGIN_COUNTS).map(|(l, n)| (&l[..], n.load(Ordering::Relaxed))).collect();
     page.metric("herald_logins_total", "counter", "Logins by how they ended.", &logins);

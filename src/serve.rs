@@ -5,6 +5,7 @@ use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
 use crate::files::{self, write_whole};
 use crate::net::{Net, Setup};
+use crate::tokens::Tokens;
 use crate::{banner, log};
 use anyhow::{Context, Result, bail};
 use herald_session::Sessions;
@@ -66,12 +67,15 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
         session_settings(&config),
         Arc::new(herald_session::clock::SystemClock),
     );
-    let state = Arc::new(State::new(config.clone(), sessions.clone(), store.clone(), system, token, started));
+    let tokens = Arc::new(Tokens::new(config.auth.tokens_max));
+    let state =
+        Arc::new(State::new(config.clone(), sessions.clone(), store.clone(), tokens.clone(), system, token, started));
     let net = Net::start(Setup {
         config: config.clone(),
         sessions: sessions.clone(),
         store: store.clone(),
         tls: certificate.tls.clone(),
+        tokens,
         secret: files::secret(&config.data_dir.join(SECRET))?,
     })
     .await?;

@@ -6,11 +6,12 @@
 //! | `gate.rs` | what every request passes: the token, the bound on requests in work, draining |
 //! | `problem.rs` | every refusal: problem+json (RFC 9457) with a stable code |
 //! | `input.rs` | bodies and query strings, read strictly |
-//! | `sendto.rs`, `presence.rs`, `users.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
+//! | `sendto.rs`, `presence.rs`, `users.rs`, `login.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
 //! | `openapi.json` | the whole of it as OpenAPI 3.1; a test compares it with [`ENDPOINTS`] |
 
 mod gate;
 mod input;
+mod login;
 mod observer;
 mod presence;
 mod problem;
@@ -65,6 +66,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::show) },
     Endpoint { method: Method::PUT, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::change) },
     Endpoint { method: Method::DELETE, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::delete) },
+    Endpoint { method: Method::POST, path: "/api/v1/token", open: false, route: || web::to(login::token) },
     Endpoint { method: Method::GET, path: "/api/v1/sessions", open: false, route: || web::to(sessions::list) },
     Endpoint { method: Method::POST, path: "/api/v1/kick", open: false, route: || web::to(sessions::kick) },
     Endpoint { method: Method::GET, path: "/api/v1/actors", open: false, route: || web::to(observer::actors) },

@@ -52,6 +52,8 @@ codes! {
     InvalidStanza = "invalid_stanza" UNPROCESSABLE_ENTITY;
     /// Too many requests are in work.
     Busy = "busy" TOO_MANY_REQUESTS;
+    /// There are as many login tokens as there may be.
+    TooManyTokens = "too_many_tokens" TOO_MANY_REQUESTS;
     /// The store did not do it.
     StoreFailed = "store_failed" SERVICE_UNAVAILABLE;
     /// The server is not ready yet, or is going down.
@@ -111,7 +113,7 @@ impl ResponseError for Problem {
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         let more = match self.code {
             Code::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"herald\"")),
-            Code::Busy | Code::StoreFailed | Code::NotServing => Some((header::RETRY_AFTER, "1")),
+            Code::Busy | Code::TooManyTokens | Code::StoreFailed | Code::NotServing => Some((header::RETRY_AFTER, "1")),
             _ => None,
         };
         if let Some(more) = more {

@@ -55,6 +55,12 @@ settings! {
         login_secs: u32 = 30, 1..600 "seconds";
         /// Failed tries on one connection; then it is closed.
         tries_max: u32 = 5, 1..100 "tries";
+        /// How long a one-time login token holds when whoever asks for it does not say (a request may
+        /// say up to a day).
+        token_ttl_secs: u32 = 60, 1..86_400 "seconds";
+        /// One-time login tokens that are not used up and have not run out; one more is refused with
+        /// `too_many_tokens`. Each takes about half a kilobyte.
+        tokens_max: usize = 100_000, 1..10_000_000 "tokens";
     }
 
     /// What one client may use, and all of them together.

@@ -1,22 +1,33 @@
 //! What a stream machine asks on the way in, answered: keys from the store, passwords checked off the
-//! workers, resources bound.
+//! workers, tokens taken, resources bound.
 
 use crate::metrics::{self, Login};
+use crate::tokens::Tokens;
 use herald_session::{Close, Link, Seat, Sessions};
 use herald_storage::{Store, StoreError, ask};
 use herald_xmpp::ns;
-use herald_xmpp::sasl::{Credentials, Password};
+use herald_xmpp::sasl::{Credentials, Hash, Mechanism, Password, TokenId};
 use herald_xmpp::stream::{Condition, StreamError, c2s};
 use herald_xmpp::{BareJid, Resource};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
 /// A question of a stream machine.
 pub(crate) enum Question {
-    Lookup(BareJid),
+    Lookup(BareJid, Hash),
     CheckPlain(BareJid, Password),
+    TakeToken(BareJid, TokenId),
+    CheckBearer(Option<BareJid>, Password),
     Bind(BareJid, Option<Resource>),
+}
+
+impl Question {
+    /// Of a SCRAM.
+    pub(crate) fn lookup(user: BareJid, mechanism: Mechanism) -> Question {
+        Question::Lookup(user, mechanism.hash().unwrap_or(Hash::Sha256))
+    }
 }
 
 /// The answer for the machine, and the seat when there is one.
@@ -29,6 +40,7 @@ pub(crate) struct Answered {
 pub(crate) struct Logins {
     store: Arc<dyn Store>,
     sessions: Sessions,
+    tokens: Arc<Tokens>,
     /// So that unknown users have keys too, the same ones at each try.
     secret: [u8; 32],
     iterations: u32,
@@ -37,26 +49,26 @@ pub(crate) struct Logins {
 }
 
 impl Logins {
-    pub(crate) fn new(store: Arc<dyn Store>, sessions: Sessions, secret: [u8; 32], iterations: u32) -> Logins {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        sessions: Sessions,
+        tokens: Arc<Tokens>,
+        secret: [u8; 32],
+        iterations: u32,
+    ) -> Logins {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Logins { store, sessions, secret, iterations, hashing: Semaphore::new(cores) }
+        Logins { store, sessions, tokens, secret, iterations, hashing: Semaphore::new(cores) }
     }
 
     /// Answers `question` for the connection behind `link`.
     pub(crate) async fn answer(&self, question: Question, link: Arc<dyn Link>) -> Answered {
         let input = match question {
-            Question::Lookup(user) => match ask(|then| self.store.account(&user, then)).await {
-                Ok(keys) => c2s::Input::Credentials(keys),
-                Err(e) => failed(&user, &e),
-            },
-            Question::CheckPlain(user, password) => match ask(|then| self.store.account(&user, then)).await {
-                // A stranger gets keys as well, so that the time it takes does not tell who exists.
-                Ok(keys) => {
-                    let keys = keys.unwrap_or_else(|| Credentials::decoy(&user, &self.secret, self.iterations));
-                    self.check(keys, password).await
-                }
-                Err(e) => failed(&user, &e),
-            },
+            Question::Lookup(user, hash) => self.lookup(&user, hash).await,
+            Question::CheckPlain(user, password) => self.check_plain(&user, password).await.map(c2s::Input::Checked),
+            Question::TakeToken(user, token) => {
+                self.take(token, Some(&user)).await.map(|u| c2s::Input::Checked(u.is_some()))
+            }
+            Question::CheckBearer(user, token) => self.check_bearer(user, &token).await.map(c2s::Input::Bearer),
             Question::Bind(user, resource) => {
                 return match self.sessions.bind(user, resource, link).await {
                     Ok(seat) => {
@@ -67,22 +79,53 @@ impl Logins {
                 };
             }
         };
+        let input = input.unwrap_or_else(|e| {
+            warn!("login: {e}");
+            metrics::login(Login::Failed);
+            c2s::Input::StoreFailed
+        });
         Answered { input, seat: None }
     }
 
-    async fn check(&self, keys: Credentials, password: Password) -> c2s::Input<'static> {
-        let Ok(_turn) = self.hashing.acquire().await else { return c2s::Input::StoreFailed };
-        match tokio::task::spawn_blocking(move || keys.verify(password.as_str())).await {
-            Ok(right) => c2s::Input::Checked(right),
-            Err(_) => c2s::Input::StoreFailed,
-        }
+    /// For SCRAM: the account's keys, and those of the tokens that are as good.
+    async fn lookup(&self, user: &BareJid, hash: Hash) -> Result<c2s::Input<'static>, StoreError> {
+        let account = self.account(user).await?;
+        let tokens = account.as_ref().map(|account| self.tokens.beside(Instant::now(), user, account, hash));
+        Ok(c2s::Input::Credentials(account, tokens.unwrap_or_default()))
     }
-}
 
-fn failed(user: &BareJid, e: &StoreError) -> c2s::Input<'static> {
-    warn!(%user, "login: {e}");
-    metrics::login(Login::Failed);
-    c2s::Input::StoreFailed
+    /// A password may be a token. What is none is hashed in any case, also for a user there is not, so that
+    /// the time it takes does not tell who exists.
+    async fn check_plain(&self, user: &BareJid, password: Password) -> Result<bool, StoreError> {
+        if self.check_bearer(Some(user.clone()), &password).await?.is_some() {
+            return Ok(true);
+        }
+        let keys = self.account(user).await?;
+        let keys = keys.unwrap_or_else(|| Credentials::decoy(user, &self.secret, self.iterations));
+        self.verify(keys, password).await
+    }
+
+    /// Whose token this is.
+    async fn check_bearer(&self, user: Option<BareJid>, token: &Password) -> Result<Option<BareJid>, StoreError> {
+        self.take(TokenId::of(token.as_str()), user.as_ref()).await
+    }
+
+    /// Takes a one-time token, and says whose it was, unless the account has become another.
+    async fn take(&self, id: TokenId, user: Option<&BareJid>) -> Result<Option<BareJid>, StoreError> {
+        let Some(token) = self.tokens.take(Instant::now(), id, user) else { return Ok(None) };
+        let account = self.account(&token.user).await?;
+        Ok(account.filter(|account| token.keys.is_beside(account)).map(|_| token.user))
+    }
+
+    async fn account(&self, user: &BareJid) -> Result<Option<Credentials>, StoreError> {
+        ask(|then| self.store.account(user, then)).await
+    }
+
+    async fn verify(&self, keys: Credentials, password: Password) -> Result<bool, StoreError> {
+        let broken = |e: &dyn std::fmt::Display| StoreError::Failed(format!("a password could not be hashed: {e}"));
+        let _turn = self.hashing.acquire().await.map_err(|e| broken(&e))?;
+        tokio::task::spawn_blocking(move || keys.verify(password.as_str())).await.map_err(|e| broken(&e))
+    }
 }
 
 /// Counts what an element or an error of the machine says of a login.

@@ -28,6 +28,7 @@ mod ws;
 
 use crate::config::{Config, PlainWithoutTls};
 use crate::serve;
+use crate::tokens::Tokens;
 use anyhow::{Context, Result};
 use herald_session::{LinkInfo, Sessions, Transport};
 use herald_storage::Store;
@@ -54,6 +55,7 @@ pub struct Setup {
     pub sessions: Sessions,
     pub store: Arc<dyn Store>,
     pub tls: Arc<ServerConfig>,
+    pub tokens: Arc<Tokens>,
     /// 32 bytes that stay the same over restarts: what strangers' decoy keys are made of.
     pub secret: [u8; 32],
 }
@@ -176,7 +178,7 @@ async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) 
 
 impl World {
     fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)]) -> Result<World> {
-        let Setup { config, sessions, store, tls, secret } = setup;
+        let Setup { config, sessions, store, tls, tokens, secret } = setup;
         let port = |name| addresses.iter().find(|(n, _)| *n == name).map(|(_, a)| a.port());
         let limits = serve::xml_limits(&config.limits);
         let domain = BareJid::new(None, &config.domain).context("domain")?;
@@ -194,7 +196,7 @@ impl World {
         Ok(World {
             runtime: Handle::current(),
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
-            logins: Logins::new(store, sessions, secret, config.auth.scram_iterations),
+            logins: Logins::new(store, sessions, tokens, secret, config.auth.scram_iterations),
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),
             tls_xmpp: tls::with_exporter(&tls),
             tls_https: https(&tls),

@@ -76,11 +76,23 @@ impl Client {
         std::mem::replace(&mut self.inbox, rest)
     }
 
+    /// Waits until one of these came; returns all up to its end, and forgets it.
+    pub fn expect_one_of(&mut self, wanted: &[&str]) -> String {
+        let end = self.fill_until_one_of(wanted);
+        let rest = self.inbox.split_off(end);
+        std::mem::replace(&mut self.inbox, rest)
+    }
+
     /// Waits until this came, and forgets nothing; returns where it ends.
     fn fill_until(&mut self, wanted: &str) -> usize {
+        self.fill_until_one_of(&[wanted])
+    }
+
+    fn fill_until_one_of(&mut self, wanted: &[&str]) -> usize {
         loop {
-            if let Some(at) = self.inbox.find(wanted) {
-                return at + wanted.len();
+            let ends = wanted.iter().filter_map(|w| self.inbox.find(w).map(|at| at + w.len()));
+            if let Some(end) = ends.min() {
+                return end;
             }
             let mut buf = [0; 4096];
             match self.socket.read(&mut buf) {

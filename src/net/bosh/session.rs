@@ -338,11 +338,17 @@ impl State {
                 }
                 c2s::Output::Close => self.machine.handle(now, Input::Close(bosh::Close::Stream)),
                 c2s::Output::Stanza(stanza) => self.up.push_back(Up::Stanza(stanza)),
-                c2s::Output::Lookup(user, _) => {
-                    self.up.push_back(Up::Ask(Question::Lookup(user)));
+                c2s::Output::Lookup(user, mechanism) => {
+                    self.up.push_back(Up::Ask(Question::lookup(user, mechanism)));
                 }
                 c2s::Output::CheckPlain(user, password) => {
                     self.up.push_back(Up::Ask(Question::CheckPlain(user, password)));
+                }
+                c2s::Output::TakeToken(user, token) => {
+                    self.up.push_back(Up::Ask(Question::TakeToken(user, token)));
+                }
+                c2s::Output::CheckBearer(user, token) => {
+                    self.up.push_back(Up::Ask(Question::CheckBearer(user, token)));
                 }
                 c2s::Output::Bind(user, resource) => {
                     self.up.push_back(Up::Ask(Question::Bind(user, resource)));

@@ -90,12 +90,12 @@ impl<F: Framing> Talk<F> {
             c2s::Output::Error(error) => framing.write_error(&error, out),
             c2s::Output::Close => framing.write_close(out),
             c2s::Output::StartTls => todo.push_back(Todo::StartTls),
-            c2s::Output::Lookup(user, _) => {
-                todo.push_back(Todo::Ask(Question::Lookup(user)));
-            }
+            c2s::Output::Lookup(user, mechanism) => todo.push_back(Todo::Ask(Question::lookup(user, mechanism))),
             c2s::Output::CheckPlain(user, password) => {
                 todo.push_back(Todo::Ask(Question::CheckPlain(user, password)));
             }
+            c2s::Output::TakeToken(user, token) => todo.push_back(Todo::Ask(Question::TakeToken(user, token))),
+            c2s::Output::CheckBearer(user, token) => todo.push_back(Todo::Ask(Question::CheckBearer(user, token))),
             c2s::Output::Bind(user, resource) => todo.push_back(Todo::Ask(Question::Bind(user, resource))),
             c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza.into())),
             c2s::Output::Ended => self.ended = true,

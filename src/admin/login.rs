@@ -1,0 +1,88 @@
+//! `/api/v1/token`: logging in a user who is known already, without a password.
+
+use super::input::{Json, user};
+use super::problem::{Code, Problem};
+use super::status::State;
+use crate::accounts;
+use crate::tokens::Token;
+use actix_web::{HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use herald_storage::{Put, ask};
+use herald_xmpp::BareJid;
+use herald_xmpp::sasl::{Credentials, TokenId};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// The longest a token holds: a day.
+const TOKEN_TTL_SECS_MAX: u32 = 86_400;
+/// Random bytes in a token; it has 43 characters, none of which needs quoting anywhere.
+const TOKEN_BYTES: usize = 32;
+
+/// Who is to log in with a token.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    uid: String,
+    ttl: Option<u32>,
+    #[serde(default)]
+    create: bool,
+}
+
+/// Makes a one-time token.
+pub async fn token(state: web::Data<State>, Json(new): Json<NewToken>) -> Result<HttpResponse, Problem> {
+    let ttl = ttl(new.ttl, state.config.auth.token_ttl_secs, TOKEN_TTL_SECS_MAX)?;
+    let (user, account) = account(&state, &new.uid, new.create).await?;
+    let mut random = [0; TOKEN_BYTES];
+    getrandom::fill(&mut random).map_err(no_randomness)?;
+    let text = BASE64.encode(random);
+    let id = TokenId::of(&text);
+    // As slow as a new password, and for the same reason not on the thread that serves.
+    let (text, keys) = web::block(move || {
+        let keys = account.derive_beside(&text);
+        (text, keys)
+    })
+    .await
+    .map_err(|_| Problem::new(Code::Busy, "no thread was free to hash the token"))?;
+    let keys = keys.map_err(|e| Problem::new(Code::StoreFailed, format!("the token cannot be hashed: {e}")))?;
+    let now = Instant::now();
+    let kept = state.tokens.put(now, id, Token { user: user.clone(), keys, until: now + ttl });
+    kept.map_err(|_| {
+        let words = format!("{} login tokens are outstanding: try again later", state.config.auth.tokens_max);
+        Problem::new(Code::TooManyTokens, words)
+    })?;
+    let expires = expires(ttl);
+    Ok(HttpResponse::Ok().json(json!({ "token": text, "jid": user.as_str(), "expires": expires })))
+}
+
+/// The account of a uid, made without a password when it is missing and `create` says so.
+async fn account(state: &State, uid: &str, create: bool) -> Result<(BareJid, Credentials), Problem> {
+    let user = user(uid, state)?;
+    let mut account = ask(|then| state.store.account(&user, then)).await?;
+    if account.is_none() && create {
+        let keys = accounts::locked(state.config.auth.scram_iterations).map_err(no_randomness)?;
+        ask(|then| state.store.put_account(&user, keys, Put::Create, then)).await?;
+        account = ask(|then| state.store.account(&user, then)).await?; // ours, or who else made it meanwhile
+    }
+    account.map(|account| (user, account)).ok_or_else(|| Problem::no_such_user(uid))
+}
+
+fn ttl(asked: Option<u32>, usual: u32, max: u32) -> Result<Duration, Problem> {
+    let secs = asked.unwrap_or(usual);
+    if !(1..=max).contains(&secs) {
+        return Err(Problem::invalid("ttl", format!("it must be a number of seconds from 1 to {max}")));
+    }
+    Ok(Duration::from_secs(secs.into()))
+}
+
+/// When that will be over.
+fn expires(ttl: Duration) -> String {
+    let now = jiff::Timestamp::now();
+    let end = jiff::SignedDuration::try_from(ttl).ok().and_then(|ttl| now.checked_add(ttl).ok());
+    end.unwrap_or(now).to_string()
+}
+
+fn no_randomness(e: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::StoreFailed, format!("no token can be made: {e}"))
+}

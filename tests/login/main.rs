@@ -1,0 +1,7 @@
+//! Ways in without a password, over real sockets: one-time tokens, JWTs, prebound sessions.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod door;
+mod tokens;
