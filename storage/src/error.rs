@@ -48,3 +48,6 @@ pub enum StoreError {
     #[error("the database failed: {0}")]
     Failed(String),
 }
+
+/// Of [`append_at`](crate::Messages::append_at).
+pub(crate) const NOT_SET_ASIDE: StoreError = StoreError::Invalid("this number is not set aside for a message");

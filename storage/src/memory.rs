@@ -5,6 +5,7 @@
 
 use crate::StoreError;
 use crate::clock::now_ms;
+use crate::error::NOT_SET_ASIDE;
 use crate::traits::{
     Accounts, Appended, Kept, Messages, NewMessage, Private, Put, ROSTER_REMOVALS_MAX, Roster, RosterChange,
     RosterItem, Rosters, Stats, Store, Then,
@@ -223,6 +224,26 @@ impl Messages for Memory {
             account.last_id += 1;
             account.inbox.insert(account.last_id, message);
             Ok(Appended { id: account.last_id })
+        });
+    }
+
+    fn reserve(&self, user: &BareJid, count: u32, then: Then<u64>) {
+        self.write(then, |w| {
+            let account = w.of(user)?;
+            let first = account.last_id + 1;
+            account.last_id += u64::from(count);
+            Ok(first)
+        });
+    }
+
+    fn append_at(&self, user: &BareJid, id: u64, message: NewMessage, then: Then<()>) {
+        self.write(then, |w| {
+            let account = w.of(user)?;
+            if id == 0 || id > account.last_id || account.inbox.contains_key(&id) {
+                return Err(NOT_SET_ASIDE);
+            }
+            account.inbox.insert(id, message);
+            Ok(())
         });
     }
 

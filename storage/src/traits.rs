@@ -159,11 +159,19 @@ pub struct RosterChange {
     pub item: Option<RosterItem>,
 }
 
-/// Messages kept for users. Each has a number from that user's own counter: gapless, in the order in
-/// which they were kept, never given twice, not even when all messages are delivered.
+/// Messages kept for users. Each has a number from that user's own counter, in the order in which they
+/// were kept, never given twice, not even when all messages are delivered. The numbers have no gaps but
+/// those that were asked for with [`Messages::reserve`].
 pub trait Messages {
     /// Keeps a message and gives it its id.
     fn append(&self, user: &BareJid, message: NewMessage, then: Then<Appended>);
+    /// Sets the next `count` numbers aside, for messages that may yet come and belong before all that is
+    /// appended from now on. Answers the first of them. It takes effect among the appends of its caller in
+    /// the order in which it was asked for.
+    fn reserve(&self, user: &BareJid, count: u32, then: Then<u64>);
+    /// Keeps a message under a number that was set aside. [`StoreError::Invalid`] when that number was not
+    /// given out yet, or has a message.
+    fn append_at(&self, user: &BareJid, id: u64, message: NewMessage, then: Then<()>);
     /// The undelivered and unexpired messages with an id greater than `after`, in the order of their
     /// ids, at most `limit`.
     fn pending(&self, user: &BareJid, after: u64, limit: u32, then: Then<Vec<Kept>>);

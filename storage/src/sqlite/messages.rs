@@ -2,22 +2,52 @@
 
 use crate::StoreError;
 use crate::clock::now_ms;
+use crate::error::NOT_SET_ASIDE;
 use crate::traits::{Appended, Kept, NewMessage};
 use bytes::Bytes;
 use herald_xmpp::jid::BareJid;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The id and the message in one transaction: ids come into sight in their own order, with no gaps.
 pub(super) fn append(conn: &Connection, user: &BareJid, message: &NewMessage) -> Result<Appended, StoreError> {
-    let next = "UPDATE counter SET last_id = last_id + 1
-                WHERE user = (SELECT id FROM account WHERE jid = ?1) RETURNING user, last_id";
-    let next =
-        conn.prepare_cached(next)?.query_row([user.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-    let (user, id) = next.optional()?.ok_or(StoreError::NoAccount)?;
-    let keep = "INSERT INTO inbox (user, id, at_ms, expires_ms, stanza) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let columns = params![user, id, message.at_ms, message.expires_ms, &message.stanza[..]];
-    conn.prepare_cached(keep)?.execute(columns)?;
+    let (user, id) = count_on(conn, user, 1)?;
+    insert(conn, user, id, message)?;
     Ok(Appended { id: id as u64 })
+}
+
+pub(super) fn reserve(conn: &Connection, user: &BareJid, count: u32) -> Result<u64, StoreError> {
+    let (_, last) = count_on(conn, user, count)?;
+    Ok((last - i64::from(count) + 1) as u64)
+}
+
+pub(super) fn append_at(conn: &Connection, user: &BareJid, id: u64, message: &NewMessage) -> Result<(), StoreError> {
+    let sql = "SELECT user, last_id FROM counter WHERE user = (SELECT id FROM account WHERE jid = ?1)";
+    let found = conn.prepare_cached(sql)?.query_row([user.as_str()], user_and_id);
+    let (user, last) = found.optional()?.ok_or(StoreError::NoAccount)?;
+    if !(1..=last).contains(&within(id)) || insert(conn, user, within(id), message)? == 0 {
+        return Err(NOT_SET_ASIDE);
+    }
+    Ok(())
+}
+
+/// The account's number, and the last of the `more` ids that are given out now.
+fn count_on(conn: &Connection, user: &BareJid, more: u32) -> Result<(i64, i64), StoreError> {
+    let sql = "UPDATE counter SET last_id = last_id + ?2
+               WHERE user = (SELECT id FROM account WHERE jid = ?1) RETURNING user, last_id";
+    let next = conn.prepare_cached(sql)?.query_row(params![user.as_str(), more], user_and_id);
+    next.optional()?.ok_or(StoreError::NoAccount)
+}
+
+fn user_and_id(row: &Row<'_>) -> rusqlite::Result<(i64, i64)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// How many rows that made: none when there is such a message already.
+fn insert(conn: &Connection, user: i64, id: i64, message: &NewMessage) -> Result<usize, StoreError> {
+    let sql = "INSERT INTO inbox (user, id, at_ms, expires_ms, stanza) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (user, id) DO NOTHING";
+    let columns = params![user, id, message.at_ms, message.expires_ms, &message.stanza[..]];
+    Ok(conn.prepare_cached(sql)?.execute(columns)?)
 }
 
 pub(super) fn pending(conn: &Connection, user: &BareJid, after: u64, limit: u32) -> Result<Vec<Kept>, StoreError> {

@@ -301,6 +301,17 @@ impl Messages for Sqlite {
         self.write(bytes, then, move |c| messages::append(c, &user, &message));
     }
 
+    fn reserve(&self, user: &BareJid, count: u32, then: Then<u64>) {
+        let user = user.clone();
+        self.write(WRITE_BYTES, then, move |c| messages::reserve(c, &user, count));
+    }
+
+    fn append_at(&self, user: &BareJid, id: u64, message: NewMessage, then: Then<()>) {
+        let user = user.clone();
+        let bytes = WRITE_BYTES + message.stanza.len();
+        self.write(bytes, then, move |c| messages::append_at(c, &user, id, &message));
+    }
+
     fn pending(&self, user: &BareJid, after: u64, limit: u32, then: Then<Vec<Kept>>) {
         let user = user.clone();
         self.read(then, move |c| messages::pending(c, &user, after, limit));

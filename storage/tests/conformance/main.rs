@@ -39,7 +39,7 @@ macro_rules! any_store {
             messages::{
                 ids_count_up, ids_are_never_reused, pages_of_pending, delivered_is_gone,
                 expired_is_unseen, users_count_for_themselves, stanzas_come_back_byte_for_byte,
-                many_threads_one_user,
+                many_threads_one_user, places_set_aside,
             }
             private::{put_and_remove, spaces_and_keys_are_apart}
             life::{closed_takes_nothing, answers_as_futures, stats_count, read_your_writes}

@@ -1,5 +1,5 @@
 use crate::subject::{Subject, message, told};
-use herald_storage::NewMessage;
+use herald_storage::{NewMessage, StoreError};
 use std::thread;
 
 pub fn ids_count_up(subject: &Subject) {
@@ -78,6 +78,30 @@ pub fn stanzas_come_back_byte_for_byte(subject: &Subject) {
     assert_eq!((kept[0].at_ms, &kept[0].stanza[..]), (i64::MIN, &b""[..]));
     assert_eq!(kept[1].at_ms, 1_790_000_000_123);
     assert!(kept[1].stanza == large, "the large one differs");
+}
+
+/// What comes back late stands where it belongs.
+pub fn places_set_aside(subject: &Subject) {
+    let s = subject.open_with(&["ada", "bob"]);
+    let refused = |outcome| assert!(matches!(outcome, Err(StoreError::Invalid(_))), "{outcome:?}");
+    assert_eq!(s.append("ada", "a"), Ok(1));
+    assert_eq!(s.reserve("ada", 3), Ok(2));
+    assert_eq!(s.append("ada", "e"), Ok(5), "behind them");
+    assert_eq!(told(s.pending("ada", 0, 9)), "1:a 5:e");
+    assert_eq!(s.append_at("ada", 3, "c"), Ok(()));
+    assert_eq!(s.append_at("ada", 2, "b"), Ok(()));
+    assert_eq!(told(s.pending("ada", 0, 3)), "1:a 2:b 3:c");
+    assert_eq!(told(s.pending("ada", 3, 3)), "5:e", "an empty place is none");
+    refused(s.append_at("ada", 3, "again"));
+    refused(s.append_at("ada", 6, "not set aside"));
+    refused(s.append_at("ada", 0, "no number"));
+    refused(s.append_at("ada", u64::MAX, "no number"));
+    assert_eq!(s.reserve("ada", 0), Ok(6), "none");
+    assert_eq!(s.append("ada", "f"), Ok(6));
+    assert_eq!(s.pending_count("ada"), Ok(5));
+    assert_eq!(s.reserve("bob", 1), Ok(1), "each counts alone");
+    assert_eq!(s.reserve("nobody", 1), Err(StoreError::NoAccount));
+    assert_eq!(s.append_at("nobody", 1, "x"), Err(StoreError::NoAccount));
 }
 
 /// Every acknowledged message is there under the id it was told, and there are no others and no gaps.

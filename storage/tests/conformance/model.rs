@@ -38,7 +38,7 @@ fn one_step(tested: &Asked, model: &Memory, dice: &mut Dice, at: &str) {
             same(tested, model, at, |$s| wait(|$then| $call))
         };
     }
-    match dice.below(34) {
+    match dice.below(37) {
         0 => both!(s, then => s.delete_account(&user, then)),
         1..=3 => {
             let how = dice.one_of(&[Put::Create, Put::Replace, Put::Upsert]);
@@ -71,7 +71,12 @@ fn one_step(tested: &Asked, model: &Memory, dice: &mut Dice, at: &str) {
         28..=29 => both!(s, then => s.roster(&user, then)),
         30..=31 => both!(s, then => s.roster_since(&user, number, then)),
         32 => both!(s, then => s.accounts(Some(user.clone()), 2, then)),
-        _ => both!(s, then => s.account_count(then)),
+        33 => both!(s, then => s.account_count(then)),
+        34 => both!(s, then => s.reserve(&user, number as u32 % 4, then)),
+        _ => {
+            let m = NewMessage { expires_ms: None, ..random_message(dice) };
+            both!(s, then => s.append_at(&user, number, m.clone(), then))
+        }
     }
 }
 

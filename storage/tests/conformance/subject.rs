@@ -114,6 +114,12 @@ impl Asked {
     pub fn append_message(&self, user: &str, message: NewMessage) -> Outcome<u64> {
         wait(|then| self.0.append(&jid(user), message, then)).map(|appended| appended.id)
     }
+    pub fn reserve(&self, user: &str, count: u32) -> Outcome<u64> {
+        wait(|then| self.0.reserve(&jid(user), count, then))
+    }
+    pub fn append_at(&self, user: &str, id: u64, text: &str) -> Outcome<()> {
+        wait(|then| self.0.append_at(&jid(user), id, message(text), then))
+    }
     pub fn pending(&self, user: &str, after: u64, limit: u32) -> Outcome<Vec<Kept>> {
         wait(|then| self.0.pending(&jid(user), after, limit, then))
     }
