@@ -68,6 +68,8 @@ pub fn render(from: &Sources<'_>) -> String {
             (&[("what", "bounced")], s.bounced),
         ],
     );
+    let behind = "Connections that were full, so that messages went to the store instead.";
+    page.metric("herald_behind_total", "counter", behind, &[(&[], s.behind)]);
     page.metric("herald_slow_resources_total", "counter", "Resources that did not keep up.", &[(&[], s.detached)]);
     page.metric("herald_login_tokens", "gauge", "One-time tokens that are outstanding.", &[(&[], from.tokens)]);
     let results = LOGINS.map(|word| [("result", word)]);

@@ -170,6 +170,9 @@ fn session_settings(config: &Config) -> herald_session::Settings {
         resources_max: config.limits.resources_max,
         roster_max: config.limits.roster_max,
         offline_max: config.offline.messages_max,
+        offline_page: config.offline.page_messages,
+        offline_page_bytes: config.offline.page_bytes,
+        behind_secs: config.limits.behind_secs,
         idle_secs: config.limits.idle_secs,
         ..herald_session::Settings::new(&config.domain)
     }

@@ -12,8 +12,8 @@ pub const XEP: Xep = Xep {
     version: "1.0.1",
     file: "offline.rs",
     notes: "Kept: normal, and chat that is more than a chat state (XEP-0085); what is only that is let go \
-            quietly. Never kept: groupchat, headline, error. When a user's space is full the sender hears \
-            `resource-constraint`, which says \"wait\", where section 2 has `service-unavailable`.",
+            quietly. Never kept: groupchat, headline, error. Kept too, for a user who is there: what finds no room \
+            in a connection that does not keep up.",
 };
 
 const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";

@@ -3,8 +3,8 @@
 use crate::link::{Close, Parcel};
 use crate::user::{Answer, Ask, Input, Query, User};
 use crate::world::World;
-use herald_actor::{Actor, Ctx, Exit, Signal, TimerId, WaitError};
-use herald_storage::{Store, StoreError};
+use herald_actor::{Actor, Ctx, Exit, Signal, TimerId, TrySendError, WaitError, WeakAddr};
+use herald_storage::{Appended, NewMessage, Store, StoreError};
 use herald_xmpp::BareJid;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -42,17 +42,22 @@ impl UserActor {
                 Ask::Deliver(binding, link, delivery) => match link.deliver(delivery) {
                     Ok(()) => self.world.counters.delivered.add(1),
                     Err(back) => {
-                        self.world.counters.detached.add(1);
+                        let was_behind = self.user.has_link_behind();
                         self.user.handle(now, Input::Refused(binding, Box::new(back)));
+                        self.world.counters.behind.add(u64::from(!was_behind && self.user.has_link_behind()));
                     }
                 },
-                Ask::Close(link, why) => link.close(why),
+                Ask::Close(link, why) => {
+                    self.world.counters.detached.add(u64::from(why == Close::ResourceFull));
+                    link.close(why);
+                }
                 Ask::Route(parcel) => {
                     if let Some(bounce) = self.world.route(parcel) {
                         self.user.handle(now, Input::Arrived(Parcel::new(bounce)));
                     }
                 }
                 Ask::Store(query) => self.ask_store(query, ctx),
+                Ask::Keep(number, message) => self.keep(number, message, ctx),
                 Ask::Mark(ids) => self.mark(ids, ctx),
                 Ask::Stop => drop(ctx.stop_when_idle()), // with mail waiting it goes on, and is asked again
             }
@@ -62,7 +67,7 @@ impl UserActor {
 
     /// The mailbox waits until the answer is there.
     fn ask_store(&mut self, query: Query, ctx: &mut Ctx<UserActor>) {
-        let keeps = matches!(query, Query::Append(_));
+        let keeps = matches!(query, Query::Append(_) | Query::AppendAt(..));
         let reply = ctx.wait(Duration::from_secs(STORE_SECS_MAX), move |me: &mut UserActor, answer, ctx| {
             let answer = match answer {
                 Ok(answer) => answer,
@@ -77,14 +82,22 @@ impl UserActor {
         perform(&*self.world.store, self.user.jid(), query, reply.into_then());
     }
 
+    /// The mailbox goes on: so the store has many of one user to commit at once.
+    fn keep(&mut self, number: u64, message: NewMessage, ctx: &mut Ctx<UserActor>) {
+        let mut back = WayBack { me: ctx.addr().downgrade(), world: self.world.clone(), number: Some(number) };
+        let then = Box::new(move |kept: Result<Appended, StoreError>| {
+            back.world.counters.stored.add(u64::from(kept.is_ok()));
+            back.answer(kept);
+        });
+        self.world.store.append(self.user.jid(), message, then);
+    }
+
     /// Not waited for: what is not marked is marked again before it matters.
     fn mark(&mut self, ids: Vec<u64>, ctx: &mut Ctx<UserActor>) {
-        let me = ctx.addr().downgrade();
+        let (me, world) = (ctx.addr().downgrade(), self.world.clone());
         let marked = ids.clone();
         let then = Box::new(move |done: Result<(), StoreError>| {
-            if let Some(me) = me.upgrade() {
-                drop(me.try_send(Input::Marked(marked, done.is_ok())));
-            }
+            tell_back(&world, &me, Input::Marked(marked, done.is_ok()));
         });
         self.world.store.delivered(self.user.jid(), ids, then);
     }
@@ -154,6 +167,37 @@ impl Drop for UserActor {
     }
 }
 
+/// Where the store's answer about a message goes; dropped unanswered, it says that the store is gone.
+struct WayBack {
+    me: WeakAddr<UserActor>,
+    world: Arc<World>,
+    number: Option<u64>, // until it has answered
+}
+
+impl WayBack {
+    fn answer(&mut self, kept: Result<Appended, StoreError>) {
+        if let Some(number) = self.number.take() {
+            tell_back(&self.world, &self.me, Input::Kept(number, kept));
+        }
+    }
+}
+
+impl Drop for WayBack {
+    fn drop(&mut self) {
+        self.answer(Err(StoreError::Closed));
+    }
+}
+
+/// From a store thread to the actor, if it still runs; behind those in line when there is a line.
+fn tell_back(world: &World, me: &WeakAddr<UserActor>, input: Input) {
+    let Some(me) = me.upgrade() else { return };
+    if let Err(TrySendError::Full(input)) = me.try_send(input)
+        && let Some(runtime) = &world.runtime
+    {
+        runtime.spawn(async move { drop(me.send(input).await) });
+    }
+}
+
 type Then = Box<dyn FnOnce(Result<Answer, StoreError>) + Send>;
 
 /// Puts a user's question to the store.
@@ -165,6 +209,8 @@ fn perform(store: &dyn Store, user: &BareJid, query: Query, then: Then) {
         Query::RemoveItem(contact) => store.remove_item(user, &contact, as_answer(then, Answer::Version)),
         Query::RosterSince(version) => store.roster_since(user, version, as_answer(then, Answer::Changes)),
         Query::Append(message) => store.append(user, message, as_answer(then, Answer::Appended)),
+        Query::Reserve(count) => store.reserve(user, count, as_answer(then, Answer::Reserved)),
+        Query::AppendAt(id, message) => store.append_at(user, id, message, as_answer(then, |()| Answer::Done)),
         Query::Pending { after, limit } => store.pending(user, after, limit, as_answer(then, Answer::Pending)),
         Query::Delivered(ids) => store.delivered(user, ids, as_answer(then, |()| Answer::Done)),
         Query::PendingCount => store.pending_count(user, as_answer(then, Answer::Count)),

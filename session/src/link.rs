@@ -12,14 +12,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub trait Link: Send + Sync + 'static {
     /// Takes a stanza to write to the client.
     ///
-    /// `Err` gives it back: the link is full or gone. Its user then takes the resource away, closes
-    /// the link with [`Close::ResourceFull`] and waits for [`Seat::unbind`](crate::Seat::unbind).
+    /// `Err` gives it back: the link is full or gone. Its user then hands it nothing more until
+    /// [`Seat::room`](crate::Seat::room), or closes it with [`Close::ResourceFull`] and waits for
+    /// [`Seat::unbind`](crate::Seat::unbind).
     fn deliver(&self, delivery: Delivery) -> Result<(), Delivery>;
     /// Ends the connection: the driver sends the stream error, then unbinds its seat and gives back
     /// what it had not delivered. A second call changes nothing.
     fn close(&self, why: Close);
     /// What it is, for an operator to see.
     fn info(&self) -> LinkInfo;
+    /// How many stanzas it has taken and may yet give back. Asked when it is full; so many places are kept
+    /// for them in the store, before what comes after them. Too many is no harm.
+    fn waiting(&self) -> u32;
+    /// A number that changes when the client takes something: a full link where it does not change for
+    /// [`behind_secs`](crate::Settings::behind_secs) is closed. `None`: it finds out by itself that a
+    /// client is gone, and ends.
+    fn taken(&self) -> Option<u32>;
 }
 
 /// What a link carries down. Cloning shares the stanza.

@@ -139,6 +139,8 @@ pub struct Stats {
     pub stored: u64,
     /// Stanzas sent back with an error by the router.
     pub bounced: u64,
+    /// Connections that were full, so that messages went to the store instead.
+    pub behind: u64,
     /// Resources taken away because their connection did not take what it was handed.
     pub detached: u64,
     /// User actors that broke and were started again.

@@ -309,6 +309,13 @@ impl Seat {
             place.world.tell(&self.jid.to_bare(), place.addr.clone(), input);
         }
     }
+    /// The link has refused something ([`Link::deliver`]) and has room again: at least half of what it
+    /// takes. Never waits.
+    pub fn room(&self) {
+        if let Some(place) = &self.place {
+            place.world.tell(&self.jid.to_bare(), place.addr.clone(), Input::Room(place.binding));
+        }
+    }
     /// The connection is over. What it did not deliver, oldest first, goes to another resource or to the
     /// store; one unavailable presence goes out. Never waits.
     pub fn unbind(mut self, undelivered: Vec<Delivery>) {

@@ -21,10 +21,16 @@ pub struct Settings {
     /// Entities one resource may have sent directed presence to. One more is refused with
     /// `resource-constraint`.
     pub directed_max: u32,
-    /// Messages kept for one user. One more goes back to its sender with `resource-constraint`.
+    /// Messages kept for one user. One more goes back to its sender with `service-unavailable` (XEP-0160
+    /// section 2). What a connection gives back is kept all the same.
     pub offline_max: u32,
     /// Kept messages handed to a resource before it must have acknowledged them.
     pub offline_page: u32,
+    /// The same in bytes; one message is always given.
+    pub offline_page_bytes: usize,
+    /// How long a connection that is full may take nothing, in seconds; then it is closed. 0: it is closed
+    /// as soon as it is full.
+    pub behind_secs: u32,
     /// Messages held back while a connection that was told to end gives back what it had not
     /// delivered. One more goes back to its sender with `resource-constraint`.
     pub held_max: u32,
@@ -45,7 +51,9 @@ impl Settings {
             roster_groups_max: 64,
             directed_max: 256,
             offline_max: 1_000,
-            offline_page: 32,
+            offline_page: 100,
+            offline_page_bytes: 262_144,
+            behind_secs: 120,
             held_max: 256,
             leaving_secs: 5,
             idle_secs: 30,

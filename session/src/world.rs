@@ -53,6 +53,7 @@ pub(crate) struct Counters {
     pub delivered: Counter,
     pub stored: Counter,
     pub bounced: Counter,
+    pub behind: Counter,
     pub detached: Counter,
     pub panics: Counter,
 }
@@ -148,6 +149,7 @@ impl World {
             delivered: c.delivered.now(),
             stored: c.stored.now(),
             bounced: c.bounced.now(),
+            behind: c.behind.now(),
             detached: c.detached.now(),
             panics: c.panics.now(),
         }

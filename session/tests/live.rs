@@ -43,6 +43,12 @@ impl Link for Wire {
     fn close(&self, why: Close) {
         drop(self.out.send(Down::Close(why))); // the driver may be gone
     }
+    fn waiting(&self) -> u32 {
+        0
+    }
+    fn taken(&self) -> Option<u32> {
+        None
+    }
     fn info(&self) -> LinkInfo {
         LinkInfo { transport: Transport::Bosh, secure: true, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }

@@ -201,7 +201,8 @@ fn hooks_run_in_their_stages() {
 
 #[test]
 fn kept_messages_come_in_order_and_once() {
-    let mut town = Town::new(&["ann", "bob"]);
+    let settings = Settings { offline_page: 32, ..Settings::new(DOMAIN) };
+    let mut town = Town::with(&["ann", "bob"], settings, Modules::builder().add(town::KeepAll).build());
     let ann = town.login("ann", "a");
     for n in 1..=70 {
         chat(&mut town, &ann, "bob@house.example", &n.to_string());
@@ -355,7 +356,8 @@ fn undelivered_goes_on_exactly_once() {
 
 #[test]
 fn a_link_that_takes_no_more_is_detached_and_nothing_overtakes() {
-    let mut town = Town::new(&["ann", "bob", "cat"]);
+    let settings = Settings { behind_secs: 0, ..Settings::new(DOMAIN) };
+    let mut town = Town::with(&["ann", "bob", "cat"], settings, Modules::builder().add(town::KeepAll).build());
     let ann = town.login("ann", "a");
     let bob = town.login("bob", "b");
     let cat = town.login("cat", "c");
@@ -455,7 +457,8 @@ fn pushes_say_what_became_of_them() {
 
 #[test]
 fn a_push_that_no_link_takes_is_not_called_delivered() {
-    let mut town = Town::new(&["ann"]);
+    let settings = Settings { behind_secs: 0, ..Settings::new(DOMAIN) };
+    let mut town = Town::with(&["ann"], settings, Modules::builder().add(town::KeepAll).build());
     let (one, two) = (town.login("ann", "1"), town.login("ann", "2"));
     let say = "<message from='house.example'><body>hear</body></message>";
     one.wire.full.store(true, Ordering::Relaxed);

@@ -84,9 +84,13 @@ settings! {
         /// How long one HTTP request (or a TLS handshake) may take to come in; then the connection
         /// is closed.
         head_secs: u32 = 10, 1..600 "seconds";
-        /// What waits to be written to one connection; beyond it the connection is closed, and what
-        /// was not delivered goes to the user's other resources or is kept.
+        /// What waits to be written to one connection. Beyond it the connection is behind: messages
+        /// are kept for it and given page by page when it has room, headlines are dropped; when the
+        /// user has another resource that takes messages, the connection is closed instead.
         outbox_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
+        /// How long a connection that is behind may take nothing at all; then it is closed with
+        /// `policy-violation`, and what it had not taken is kept. 0: it is closed as soon as it is behind.
+        behind_secs: u32 = 120, 0..3_600 "seconds";
         /// Resources of one user at a time; one more is refused with `resource-constraint`.
         resources_max: u32 = 32, 1..1_000 "resources";
         /// Contacts in one roster; one more is refused with `resource-constraint`.
@@ -109,15 +113,20 @@ settings! {
         maxpause_secs: u32 = 120, 1..3_600 "seconds";
         /// The body of one request; a larger one is answered with 413.
         body_bytes_max: usize = 262_144, 10_000..16_777_216 "bytes";
-        /// What waits for one session's next request, and what is kept for a repeated one; beyond
-        /// it the session is ended, and what was not acknowledged is kept for the user.
+        /// What waits for one session's next request; beyond it the session is behind, as a
+        /// connection is with `limits.outbox_bytes_max`.
         queue_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
     }
 
     /// Messages kept for users who are away (XEP-0160).
     offline Offline {
-        /// Kept for one user; one more goes back to its sender with `resource-constraint`.
+        /// Kept for one user; one more goes back to its sender with `service-unavailable` (to a
+        /// backend: `full`).
         messages_max: u32 = 1_000, 0..1_000_000 "messages";
+        /// Given to a client at a time; the next page follows when it has acknowledged this one.
+        page_messages: u32 = 100, 1..10_000 "messages";
+        /// A page ends before it has more than this; one message is always given.
+        page_bytes: usize = 262_144, 1_024..16_777_216 "bytes";
     }
 
     /// The operator's API.

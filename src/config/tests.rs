@@ -100,7 +100,9 @@ fn unknown_keys_are_refused_with_their_place_and_a_suggestion() {
     );
     check(
         "[offline]\nzebra = 3",
-        expect!["2:1: unknown key `zebra` in [offline]: nothing has a name like it (valid here: messages_max)"],
+        expect![
+            "2:1: unknown key `zebra` in [offline]: nothing has a name like it (valid here: messages_max, page_messages, page_bytes)"
+        ],
     );
 }
 

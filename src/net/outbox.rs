@@ -20,8 +20,14 @@ struct State {
     queue: VecDeque<Delivery>,
     bytes: usize,
     close: Option<Close>,
+    /// Put in and not written yet.
+    waiting: u32,
+    /// Written, by a count that begins again at its end.
+    written: u32,
     /// Nothing is taken any more: the connection is gone.
     shut: bool,
+    /// Something found no room.
+    refused: bool,
     waker: Option<Waker>,
 }
 
@@ -29,6 +35,8 @@ struct State {
 pub(crate) struct Mail {
     pub(crate) deliveries: VecDeque<Delivery>,
     pub(crate) close: Option<Close>,
+    /// There was none before: to be said to the [`Seat`](herald_session::Seat).
+    pub(crate) room: bool,
 }
 
 impl Outbox {
@@ -53,7 +61,16 @@ impl Outbox {
             return Poll::Pending;
         }
         state.bytes = 0;
-        Poll::Ready(Mail { deliveries: std::mem::take(&mut state.queue), close: state.close.take() })
+        let room = std::mem::take(&mut state.refused);
+        Poll::Ready(Mail { deliveries: std::mem::take(&mut state.queue), close: state.close.take(), room })
+    }
+
+    /// So many of those that were put in are written.
+    pub(crate) fn wrote(&self, deliveries: usize) {
+        let mut state = self.state.lock();
+        let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
+        state.waiting = state.waiting.saturating_sub(deliveries);
+        state.written = state.written.wrapping_add(deliveries);
     }
 
     /// Takes nothing any more, and gives back what was never taken.
@@ -77,9 +94,11 @@ impl Link for Outbox {
             // One stanza is always taken, however large: its size is bounded where it came in.
             let full = !state.queue.is_empty() && state.bytes + bytes > self.bytes_max;
             if state.shut || state.close.is_some() || full {
+                state.refused |= full;
                 return Err(delivery);
             }
             state.bytes += bytes;
+            state.waiting = state.waiting.saturating_add(1);
             state.queue.push_back(delivery);
             Outbox::wake(&mut state)
         };
@@ -102,5 +121,13 @@ impl Link for Outbox {
 
     fn info(&self) -> LinkInfo {
         *self.info.lock()
+    }
+
+    fn waiting(&self) -> u32 {
+        self.state.lock().waiting
+    }
+
+    fn taken(&self) -> Option<u32> {
+        Some(self.state.lock().written)
     }
 }

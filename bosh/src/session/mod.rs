@@ -291,6 +291,11 @@ impl<T: Item> Session<T> {
         self.queue_bytes
     }
 
+    /// How many items the client may not have: queued, or in answers that may be asked for again.
+    pub fn unacked(&self) -> usize {
+        self.queue.len() + self.replay.items()
+    }
+
     /// Whether items are still taken: not yet [`Output::Ended`].
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Opening(_) | Phase::Live)

@@ -129,6 +129,11 @@ impl<T> Replay<T> {
         self.kept.drain(..).filter_map(|k| k.said).flat_map(|s| s.items).collect()
     }
 
+    /// How many items the client may not have.
+    pub fn items(&self) -> usize {
+        self.kept.iter().filter_map(|k| k.said.as_ref()).map(|s| s.items.len()).sum()
+    }
+
     fn bytes(&self) -> usize {
         self.kept.iter().filter_map(|k| k.said.as_ref()).map(|s| s.body.len()).sum()
     }

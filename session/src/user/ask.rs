@@ -23,12 +23,16 @@ pub enum Input {
     Push(Box<Pushed>),
     /// A connection wrote what had this receipt, or its client acknowledged it.
     Acked(Binding, Receipt),
+    /// A connection that was full has room again.
+    Room(Binding),
     /// A connection ended, and gives back what it had not delivered, oldest first.
     Unbind(Binding, Vec<Delivery>),
     /// A link did not take what [`Ask::Deliver`] handed it.
     Refused(Binding, Box<Delivery>),
     /// The answer to [`Ask::Store`].
     Stored(Result<Answer, StoreError>),
+    /// The answer to the [`Ask::Keep`] of that number.
+    Kept(u64, Result<Appended, StoreError>),
     /// The answer to [`Ask::Mark`]: these ids are marked, or (`false`) may not be.
     Marked(Vec<u64>, bool),
     /// End the connections, of one resource or of all; how many were there.
@@ -88,6 +92,9 @@ pub enum Ask {
     Route(Parcel),
     /// Ask the store. Nothing else happens to this user before [`Input::Stored`].
     Store(Query),
+    /// Keep a message. [`Input::Kept`] comes later, with the same number; mail goes on meanwhile, so
+    /// that many are kept at once.
+    Keep(u64, NewMessage),
     /// Mark kept messages as delivered; [`Input::Marked`] may come any time later.
     Mark(Vec<u64>),
     /// Nobody needs this actor now.
@@ -104,6 +111,8 @@ pub enum Query {
     RemoveItem(BareJid),
     RosterSince(u64),
     Append(NewMessage),
+    Reserve(u32),
+    AppendAt(u64, NewMessage),
     Pending { after: u64, limit: u32 },
     Delivered(Vec<u64>),
     PendingCount,
@@ -120,6 +129,7 @@ pub enum Answer {
     Version(u64),
     Changes(Option<Vec<RosterChange>>),
     Appended(Appended),
+    Reserved(u64),
     Pending(Vec<Kept>),
     Count(u64),
     Private(Option<Bytes>),

@@ -108,6 +108,7 @@ impl User {
     /// The resource is gone: those who saw it hear so, once.
     fn remove(&mut self, now: Now, place: usize) {
         let mut bound = self.resources.remove(place);
+        self.forget_behind(bound.binding);
         if self.resources.is_empty() {
             self.resources = Vec::new(); // a user who is away owns no buffer
         }

@@ -1,34 +1,30 @@
-//! Messages in the store: keeping them, and giving them out to a resource that came.
+//! Messages in the store, given out to a resource that came, or that has room again.
 //!
 //! They are given out in the order of their ids, a page at a time, and a page is followed by the next
 //! when the connection has acknowledged it. Until the last page is out, a new message to the account
 //! goes to the store behind them. An id is marked as delivered only when the connection says so.
 
-use super::message::{Ticket, read_kept, write_kept};
-use super::roster::store_failed;
+use super::message::read_kept;
+use super::storing::{Reserved, Storing};
 use super::{Answer, Query, Todo, User};
 use crate::clock::Now;
 use crate::hooks::Turn;
 use crate::link::{Binding, Delivery, Parcel, Receipt};
-use crate::push::SendtoState;
-use herald_storage::{Kept, NewMessage, StoreError};
-use herald_xmpp::stanza::Condition;
-use herald_xmpp::{Jid, StanzaError};
-
-/// A page ends early when it comes to so many bytes (one message is always given): a slow connection
-/// must not be filled up by what it is given at once.
-const PAGE_BYTES_MAX: usize = 262_144;
+use herald_storage::Kept;
+use herald_xmpp::Jid;
 
 /// What is going on with kept messages; not there when nothing is.
 #[derive(Default)]
 pub(super) struct Keeping {
-    giving: Option<Giving>,
+    pub giving: Option<Giving>,
     /// Acknowledged, and being marked in the store.
-    marking: Vec<u64>,
+    pub marking: Vec<u64>,
+    pub storing: Storing,
+    pub reserved: Option<Reserved>,
 }
 
 /// Kept messages on their way to one resource.
-struct Giving {
+pub(super) struct Giving {
     binding: Binding,
     /// The last id that was handed out.
     after: u64,
@@ -38,45 +34,21 @@ struct Giving {
     more: bool,
     /// Is a page being read?
     reading: bool,
+    /// ... and not the one that is wanted any more?
+    stepped_back: bool,
     /// The resource is bound but wants no more: when it has acknowledged what it has, another may.
     stopped: bool,
 }
 
 impl User {
-    /// Keeps a message; it is durable before anybody hears so.
-    pub(super) fn keep(&mut self, now: Now, parcel: Parcel, expires_ms: Option<i64>, ticket: Option<Ticket>) {
-        if self.kept >= self.settings().offline_max {
-            return match ticket {
-                Some(ticket) => ticket.say(SendtoState::Full, 0, None),
-                None => self.bounce(now, &parcel, StanzaError::new(Condition::ResourceConstraint)),
-            };
-        }
-        self.kept += 1; // taken back when it fails: several may be on their way at once
-        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel) };
-        self.ask_store(Query::Append(message), move |user, now, answer| {
-            let error = match (answer, ticket) {
-                (Ok(Answer::Appended(kept)), ticket) => {
-                    if let Some(ticket) = ticket {
-                        ticket.say(SendtoState::Stored, 0, Some(kept.id));
-                    }
-                    return user.kept_one();
-                }
-                (Ok(_), Some(ticket)) => return ticket.say(SendtoState::Failed, 0, None),
-                (Ok(_), None) => StanzaError::new(Condition::InternalServerError),
-                (Err(why), Some(ticket)) => {
-                    user.kept = user.kept.saturating_sub(1);
-                    return ticket.say(state_of_failure(&why), 0, None);
-                }
-                (Err(why), None) => store_failed(&why),
-            };
-            user.kept = user.kept.saturating_sub(1);
-            user.bounce(now, &parcel, error);
-        });
-    }
-
     /// Is it not certain yet that all kept messages are out?
     pub(super) fn is_giving_out(&self) -> bool {
-        self.giving().is_some_and(|g| g.more || g.reading)
+        self.giving().is_some_and(|g| g.more || g.reading) || self.giving().is_some() && self.is_storing()
+    }
+
+    /// Is this the resource that they are given to?
+    pub(super) fn is_given_to(&self, binding: Binding) -> bool {
+        self.giving().is_some_and(|g| g.binding == binding)
     }
 
     fn giving(&self) -> Option<&Giving> {
@@ -93,10 +65,17 @@ impl User {
             return;
         }
         let taker = self.resources.iter().filter(|r| r.priority.is_some_and(|p| p >= 0)).max_by_key(|r| r.priority);
-        let Some(binding) = taker.map(|r| r.binding) else { return };
+        let Some(binding) = taker.map(|r| r.binding).filter(|b| !self.is_behind(*b)) else { return };
         let keeping = self.keeping.get_or_insert_default();
-        keeping.giving =
-            Some(Giving { binding, after: 0, unacked: Vec::new(), more: true, reading: true, stopped: false });
+        keeping.giving = Some(Giving {
+            binding,
+            after: 0,
+            unacked: Vec::new(),
+            more: true,
+            reading: true,
+            stepped_back: false,
+            stopped: false,
+        });
         if keeping.marking.is_empty() {
             return self.read_page(0);
         }
@@ -120,20 +99,27 @@ impl User {
     }
 
     fn hand_out(&mut self, now: Now, page: Vec<Kept>, limit: u32) {
+        let bytes_max = self.settings().offline_page_bytes;
+        let Some(binding) = self.giving().map(|g| g.binding) else { return };
+        let is_behind = self.is_behind(binding);
         let Some(giving) = self.giving_mut() else { return };
         giving.reading = false;
+        if std::mem::take(&mut giving.stepped_back) || is_behind {
+            giving.more = true; // it is read again, from where it has to be
+            return self.go_on();
+        }
         giving.more = page.len() >= limit as usize;
-        let binding = giving.binding;
         let mut bytes = 0;
         for kept in page {
             let Some(giving) = self.giving_mut() else { return };
             bytes += kept.stanza.len();
-            if bytes > PAGE_BYTES_MAX && bytes > kept.stanza.len() {
+            if bytes > bytes_max && bytes > kept.stanza.len() {
                 giving.more = true;
                 break;
             }
             giving.after = kept.id;
-            if self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
+            let is_out = giving.unacked.contains(&kept.id);
+            if is_out || self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
                 continue;
             }
             let Some(mut stanza) = read_kept(&kept.stanza) else {
@@ -155,28 +141,33 @@ impl User {
     }
 
     /// The next page, or the end, when all that was handed out is acknowledged.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
+        let Some(binding) = self.giving().map(|g| g.binding) else { return };
+        let (is_behind, is_storing) = (self.is_behind(binding), self.is_storing());
         match self.giving_mut() {
             Some(giving) if giving.reading || !giving.unacked.is_empty() => {}
             Some(giving) if giving.stopped => {
                 self.end_giving();
                 self.give_out();
             }
+            Some(_) if is_behind => {}
             Some(giving) if giving.more => {
                 giving.reading = true;
                 let after = giving.after;
                 self.read_page(after);
             }
+            Some(_) if is_storing => {}
             Some(_) => {
                 self.kept = 0; // the store has said that there is nothing behind
                 self.end_giving();
+                self.end_reservation(binding); // what the connection had before that is delivered, too
             }
             None => {}
         }
     }
 
     /// One was kept: is there somebody it must go on to?
-    fn kept_one(&mut self) {
+    pub(super) fn kept_one(&mut self) {
         match self.giving_mut() {
             Some(giving) => {
                 giving.more = true;
@@ -198,10 +189,29 @@ impl User {
         self.go_on();
     }
 
+    /// The link did not take it: it is handed out again when there is room.
+    pub(super) fn hand_back(&mut self, receipt: Receipt) {
+        if let Some(giving) = self.giving_mut() {
+            giving.unacked.retain(|id| *id != receipt.0);
+        }
+        self.step_back_to(receipt.0);
+    }
+
+    /// There is a message with this number, which was passed already.
+    pub(super) fn step_back_to(&mut self, id: u64) {
+        if let Some(giving) = self.giving_mut()
+            && giving.after >= id
+        {
+            giving.after = id - 1;
+            giving.more = true;
+            giving.stepped_back = giving.reading;
+        }
+    }
+
     /// The store has marked them, or may not have: those are marked again before the store is read.
     pub(super) fn marked(&mut self, ids: &[u64], done: bool) {
         self.marked_now(ids, done);
-        self.keeping.take_if(|k| k.giving.is_none() && k.marking.is_empty());
+        self.keeping.take_if(|k| k.is_over());
     }
 
     fn marked_now(&mut self, ids: &[u64], done: bool) {
@@ -237,20 +247,12 @@ impl User {
         if let Some(keeping) = &mut self.keeping {
             keeping.giving = None;
         }
-        self.keeping.take_if(|k| k.giving.is_none() && k.marking.is_empty());
+        self.keeping.take_if(|k| k.is_over());
     }
 
     /// Kept messages go back to nobody: they are in the store.
     pub(super) fn is_kept(delivery: &Delivery) -> bool {
         delivery.receipt.is_some()
-    }
-}
-
-fn state_of_failure(why: &StoreError) -> SendtoState {
-    match why {
-        StoreError::Busy => SendtoState::Full,
-        StoreError::NoAccount => SendtoState::NoSuchUser,
-        _ => SendtoState::Failed,
     }
 }
 

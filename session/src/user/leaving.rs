@@ -8,7 +8,7 @@ use super::User;
 use super::kept::parcel_of;
 use super::message::Ticket;
 use crate::clock::Now;
-use crate::link::{Binding, Close, Copies, Delivery, Parcel};
+use crate::link::{Binding, Copies, Delivery, Parcel};
 use crate::push::SendtoState;
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Kind, Stanza, StanzaError};
@@ -49,14 +49,6 @@ impl User {
         }
     }
 
-    /// A link did not take what it was handed.
-    pub(super) fn refused(&mut self, now: Now, binding: Binding, delivery: Delivery) {
-        if let Some(place) = self.place_of(binding) {
-            self.detach(now, place, Close::ResourceFull);
-        }
-        self.give_back_later(delivery);
-    }
-
     /// What was for a connection that does not take it any more waits behind what that one gives back.
     pub(super) fn give_back_later(&mut self, delivery: Delivery) {
         if let Some(leaving) = &mut self.leaving
@@ -84,7 +76,12 @@ impl User {
 
     /// A connection has ended and gives back what it had not delivered.
     pub(super) fn left(&mut self, now: Now, binding: Binding, undelivered: Vec<Delivery>) {
-        let returned = undelivered.into_iter().filter_map(given_back);
+        let mut returned: Vec<Parcel> = undelivered.into_iter().filter_map(given_back).collect();
+        if self.has_reserved(binding) {
+            let own_place = std::mem::take(&mut returned).into_iter();
+            returned = own_place.filter_map(|parcel| self.put_back(now, binding, parcel)).collect();
+            self.end_reservation(binding);
+        }
         match &mut self.leaving {
             Some(leaving) => {
                 leaving.returned.extend(returned);
@@ -127,7 +124,7 @@ impl User {
 }
 
 /// What is to be done again: not what is in the store, nor what other resources got.
-fn given_back(delivery: Delivery) -> Option<Parcel> {
+pub(super) fn given_back(delivery: Delivery) -> Option<Parcel> {
     let is_in_store = User::is_kept(&delivery);
     let is_last_copy = delivery.copies.as_ref().is_none_or(Copies::give_back);
     (!is_in_store && is_last_copy).then(|| parcel_of(delivery))

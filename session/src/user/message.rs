@@ -1,5 +1,6 @@
 //! Messages: who gets one (RFC 6121 section 8.5), and what happens when nobody does.
 
+use super::storing::is_keepable;
 use super::{Outcome, Pushed, Todo, User};
 use crate::clock::Now;
 use crate::delivery::{Address, Choice, choose, non_negative};
@@ -8,7 +9,7 @@ use crate::link::{Copies, Delivery, Parcel};
 use crate::push::{Keep, SendtoState};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::xml::Scope;
-use herald_xmpp::{Jid, Kind, MessageType, Stanza, StanzaError};
+use herald_xmpp::{Jid, Kind, Stanza, StanzaError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -55,9 +56,13 @@ impl User {
             None => choose(parcel.stanza.kind, address, &candidates),
         };
         match choice {
-            // Behind what is kept already, or it would overtake.
-            Choice::Resources(_) if self.is_behind_kept(&parcel, address) => self.offline(now, parcel, ticket),
             Choice::Resources(places) => {
+                // Behind what is kept already, or it would overtake. What is not to be kept may.
+                if self.waits_behind_kept(&parcel, address)
+                    && let Offline::Keep { expires_ms } = self.verdict(now, &parcel, ticket.as_ref())
+                {
+                    return self.keep(now, parcel, expires_ms, ticket, returned);
+                }
                 // One resource without anybody who waits for the outcome needs no count.
                 let copies = (places.len() > 1 || ticket.is_some()).then(|| Copies::of(places.len()));
                 for &place in &places {
@@ -72,7 +77,7 @@ impl User {
                     self.todo.push_back(Todo::Say(ticket, copies, parcel.stanza));
                 }
             }
-            Choice::Offline => self.offline(now, parcel, ticket),
+            Choice::Offline => self.no_taker(now, parcel, ticket, returned),
             Choice::Bounce | Choice::Server => {
                 self.bounce(now, &parcel, StanzaError::new(Condition::ServiceUnavailable));
             }
@@ -89,18 +94,30 @@ impl User {
     }
 
     /// No resource takes it now.
-    fn offline(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>) {
-        let verdict = match ticket.as_ref().map(|t| t.keep) {
-            Some(Keep::Never) => Offline::Drop,
-            Some(Keep::Until(at)) => Offline::Keep { expires_ms: Some(at) },
-            Some(Keep::Usual) | None => self.ask_offline(now, &parcel),
-        };
-        match (verdict, ticket) {
-            (Offline::Keep { expires_ms }, ticket) => self.keep(now, parcel, expires_ms, ticket),
+    pub(super) fn offline(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>) {
+        self.no_taker(now, parcel, ticket, false);
+    }
+
+    fn no_taker(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>, returned: bool) {
+        match (self.verdict(now, &parcel, ticket.as_ref()), ticket) {
+            (Offline::Keep { expires_ms }, ticket) => self.keep(now, parcel, expires_ms, ticket, returned),
             (_, Some(ticket)) => ticket.say(SendtoState::Dropped, 0, None),
             (Offline::Drop, None) => {}
             (Offline::Bounce(error), None) => self.bounce(now, &parcel, error),
-            (Offline::Pass, None) => self.bounce(now, &parcel, StanzaError::new(Condition::ServiceUnavailable)),
+            (Offline::Pass, None) => {
+                let is_there = self.has_link_behind();
+                let condition = if is_there { Condition::ResourceConstraint } else { Condition::ServiceUnavailable };
+                self.bounce(now, &parcel, StanzaError::new(condition));
+            }
+        }
+    }
+
+    /// Is it kept, when nobody takes it?
+    pub(super) fn verdict(&mut self, now: Now, parcel: &Parcel, ticket: Option<&Ticket>) -> Offline {
+        match ticket.map(|t| t.keep) {
+            Some(Keep::Never) => Offline::Drop,
+            Some(Keep::Until(at)) => Offline::Keep { expires_ms: Some(at) },
+            Some(Keep::Usual) | None => self.ask_offline(now, parcel),
         }
     }
 
@@ -116,11 +133,15 @@ impl User {
             .unwrap_or(Offline::Pass)
     }
 
-    /// Messages to the account must not overtake what is being given out from the store.
-    fn is_behind_kept(&self, parcel: &Parcel, address: Address) -> bool {
-        let to_account = !matches!(address, Address::Full(Some(_)));
-        let keepable = matches!(parcel.stanza.kind, Kind::Message(MessageType::Chat | MessageType::Normal));
-        to_account && keepable && self.is_giving_out()
+    /// Messages must not overtake what is being given out from the store: those to the account, and those to
+    /// the resource that it is given to.
+    fn waits_behind_kept(&self, parcel: &Parcel, address: Address) -> bool {
+        let same_way = match address {
+            Address::Full(Some(place)) => self.is_given_to(self.resources[place].binding),
+            _ => true,
+        };
+        let keepable = matches!(parcel.stanza.kind, Kind::Message(kind) if is_keepable(kind));
+        same_way && keepable && self.is_giving_out()
     }
 }
 

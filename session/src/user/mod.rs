@@ -12,13 +12,16 @@
 //! | `subscribe` | section 3, by the tables of [`crate::subscription`] |
 //! | `presence` | section 4 |
 //! | `message` | sections 5 and 8.5, by the table of [`crate::delivery`] |
-//! | `kept` | messages in the store: keeping them, and giving them out |
+//! | `storing` | messages on their way into the store |
+//! | `kept` | messages in the store, given out page by page |
+//! | `behind` | a connection that is full |
 //! | `leaving` | connections that were told to end, and what they give back |
 //! | `iq` | iq to the account and to the server |
 //!
 //! It knows no XEP: those hang on [`crate::hooks`].
 
 pub mod ask;
+mod behind;
 mod bound;
 mod iq;
 mod kept;
@@ -27,6 +30,7 @@ mod message;
 mod presence;
 mod roster;
 mod slots;
+mod storing;
 mod subscribe;
 
 pub use ask::{Answer, Ask, Bind, Input, Outcome, Pushed, Query};
@@ -36,6 +40,7 @@ use crate::hooks::{Flow, Modules, Reply, Turn};
 use crate::link::{Binding, Close, Copies, Delivery, Link, Parcel};
 use crate::push::SendtoState;
 use crate::settings::Settings;
+use behind::Behind;
 use bound::Bound;
 use herald_storage::StoreError;
 use herald_xmpp::stanza::Condition;
@@ -67,6 +72,7 @@ pub struct User {
     slots: Option<Box<Slots>>,
     keeping: Option<Box<Keeping>>,
     leaving: Option<Box<Leaving>>,
+    behind: Option<Box<Behind>>,
     #[allow(clippy::box_collection)] // 8 bytes while unused, not 24
     wakes: Option<Box<Vec<Wake>>>,
     todo: VecDeque<Todo>,
@@ -103,6 +109,7 @@ enum Todo {
     Close(Arc<dyn Link>, Close),
     Route(Parcel),
     Store(Query, Then),
+    Keep(u64, herald_storage::NewMessage),
     Mark(Vec<u64>),
     Say(Ticket, Copies, Arc<Stanza>),
     Stop,
@@ -120,6 +127,7 @@ impl User {
             slots: None,
             keeping: None,
             leaving: None,
+            behind: None,
             wakes: None,
             todo: VecDeque::new(),
             waiting: None,
@@ -131,6 +139,9 @@ impl User {
 
     /// One thing happened.
     pub fn handle(&mut self, now: Now, input: Input) {
+        if let Some(behind) = &mut self.behind {
+            behind.now = now;
+        }
         match input {
             Input::Start => self.start(),
             Input::Stored(answer) => {
@@ -146,6 +157,7 @@ impl User {
             || self.leaving.is_some()
             || self.wakes.is_some()
             || self.waiting.is_some()
+            || self.is_storing()
             || self.todo.iter().any(|t| matches!(t, Todo::Store(..)));
         self.quiet_since = if busy { None } else { Some(self.quiet_since.unwrap_or(now.at)) };
     }
@@ -162,6 +174,10 @@ impl User {
             };
             return Some(match todo {
                 Todo::Deliver(binding, delivery) => match self.place_of(binding) {
+                    Some(_) if self.is_behind(binding) => {
+                        self.overflow(delivery);
+                        continue;
+                    }
                     Some(place) => Ask::Deliver(binding, self.resources[place].link.clone(), delivery),
                     None => {
                         self.give_back_later(delivery);
@@ -174,6 +190,7 @@ impl User {
                     self.waiting = Some(then);
                     Ask::Store(query)
                 }
+                Todo::Keep(number, message) => Ask::Keep(number, message),
                 Todo::Mark(ids) => Ask::Mark(ids),
                 Todo::Say(ticket, copies, stanza) => {
                     self.say_delivered(ticket, &copies, &stanza);
@@ -189,8 +206,9 @@ impl User {
         let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
         let idle = self.quiet_since.map(|since| since + Duration::from_secs(idle_secs.into()));
         let leaving = self.leaving.as_ref().map(|l| l.until);
+        let behind = self.behind.as_ref().map(|b| b.until);
         let wake = self.wakes.iter().flat_map(|w| w.iter()).map(|w| w.at).min();
-        [idle, leaving, wake].into_iter().flatten().min()
+        [idle, leaving, behind, wake].into_iter().flatten().min()
     }
 
     /// Whose actor this is.
@@ -238,6 +256,8 @@ impl User {
             Input::Acked(_, receipt) => self.acked(receipt),
             Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered),
             Input::Refused(binding, delivery) => self.refused(now, binding, *delivery),
+            Input::Room(binding) => self.room(binding),
+            Input::Kept(number, answer) => self.kept_answer(now, number, answer),
             Input::Marked(ids, done) => self.marked(&ids, done),
             Input::Close(what) => {
                 let (resource, why, answer) = *what;
@@ -310,6 +330,7 @@ impl User {
             tracing::warn!(user = %self.jid, "a connection that was told to end did not; what it has is not waited for");
             self.release(now);
         }
+        self.look_behind(now);
         while let Some(wakes) = &mut self.wakes {
             match wakes.iter().position(|w| w.at <= now.at) {
                 Some(due) => {

@@ -56,6 +56,7 @@ impl User {
         }
         self.presence_hooks(now, binding, stanza);
         if priority >= 0 && was.is_none_or(|was| was < 0) {
+            self.close_behind(now, binding); // here is one that takes what the other does not
             self.give_out();
         }
     }

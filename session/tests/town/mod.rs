@@ -12,7 +12,7 @@ use herald_xmpp::xml::Scope;
 use herald_xmpp::{BareJid, Resource, Stanza, StanzaError};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -25,14 +25,20 @@ pub struct Wire {
     pub got: Mutex<VecDeque<Delivery>>,
     pub closed: Mutex<Vec<Close>>,
     pub full: AtomicBool,
+    /// So many deliveries it takes before it is full; 0: any number.
+    pub room: AtomicUsize,
+    /// How many its client has taken.
+    pub taken: AtomicU32,
 }
 
 impl Link for Wire {
     fn deliver(&self, delivery: Delivery) -> Result<(), Delivery> {
-        if self.full.load(Ordering::Relaxed) {
+        let mut got = self.got.lock().unwrap();
+        let room = self.room.load(Ordering::Relaxed);
+        if self.full.load(Ordering::Relaxed) || room > 0 && got.len() >= room {
             return Err(delivery);
         }
-        self.got.lock().unwrap().push_back(delivery);
+        got.push_back(delivery);
         Ok(())
     }
     fn close(&self, why: Close) {
@@ -40,6 +46,12 @@ impl Link for Wire {
     }
     fn info(&self) -> LinkInfo {
         LinkInfo { transport: Transport::Tcp, secure: false, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    }
+    fn waiting(&self) -> u32 {
+        self.got.lock().unwrap().len() as u32
+    }
+    fn taken(&self) -> Option<u32> {
+        Some(self.taken.load(Ordering::Relaxed))
     }
 }
 
@@ -59,7 +71,9 @@ impl Client {
     }
     /// The same, as it was handed.
     pub fn take(&self) -> Vec<Delivery> {
-        self.wire.got.lock().unwrap().drain(..).collect()
+        let taken: Vec<Delivery> = self.wire.got.lock().unwrap().drain(..).collect();
+        self.wire.taken.fetch_add(taken.len() as u32, Ordering::Relaxed);
+        taken
     }
     /// The bodies of the messages it was handed since the last time; everything else is passed over.
     pub fn bodies(&self) -> Vec<String> {
@@ -105,6 +119,9 @@ pub struct Town {
     pub failures: VecDeque<StoreError>,
     /// Parcels that went to users who are not running.
     pub stops: Vec<String>,
+    /// Does the store take its time about messages, until [`Town::commit_all`] or the next question?
+    pub slow: bool,
+    in_hand: VecDeque<(String, u64, NewMessage)>,
     mail: VecDeque<(String, Input)>,
     bindings: u64,
 }
@@ -141,6 +158,8 @@ impl Town {
             shelves: users.iter().map(|u| (u.to_string(), Shelf::default())).collect(),
             failures: VecDeque::new(),
             stops: Vec::new(),
+            slow: false,
+            in_hand: VecDeque::new(),
             mail: VecDeque::new(),
             bindings: 0,
         }
@@ -196,6 +215,11 @@ impl Town {
         self.tell(&client.user, Input::Unbind(client.binding, undelivered));
     }
 
+    /// The connection was full, and has room again.
+    pub fn room(&mut self, client: &Client) {
+        self.tell(&client.user, Input::Room(client.binding));
+    }
+
     pub fn ack(&mut self, client: &Client, id: u64) {
         self.tell(&client.user, Input::Acked(client.binding, Receipt(id)));
     }
@@ -231,6 +255,10 @@ impl Town {
     /// Mail for a user, and for all whom that concerns, until nobody has any.
     pub fn tell(&mut self, user: &str, input: Input) {
         self.mail.push_back((user.to_string(), input));
+        self.carry();
+    }
+
+    fn carry(&mut self) {
         while let Some((user, input)) = self.mail.pop_front() {
             let is_new = !self.users.contains_key(&user);
             if is_new {
@@ -245,7 +273,8 @@ impl Town {
         let now = self.now;
         let Some(user) = self.users.get_mut(name) else { return };
         user.handle(now, input);
-        while let Some(ask) = user.poll() {
+        while let Some(ask) = self.users.get_mut(name).and_then(User::poll) {
+            let Some(user) = self.users.get_mut(name) else { return };
             match ask {
                 Ask::Deliver(binding, link, delivery) => {
                     if let Err(back) = link.deliver(delivery) {
@@ -258,18 +287,60 @@ impl Town {
                     self.mail.push_back((to, Input::Arrived(parcel)));
                 }
                 Ask::Store(query) => {
+                    self.commit(name); // the store answers in the order in which it was asked
                     let answer = match self.failures.pop_front() {
                         Some(error) => Err(error),
                         None => answer(self.shelves.get_mut(name), query, now.unix_ms),
                     };
+                    let user = self.users.get_mut(name).expect("who asked");
                     user.handle(now, Input::Stored(answer));
                 }
+                Ask::Keep(number, message) => {
+                    if self.slow {
+                        self.in_hand.push_back((name.to_string(), number, message));
+                        continue;
+                    }
+                    let kept = self.append(name, message);
+                    let user = self.users.get_mut(name).expect("who asked");
+                    user.handle(now, Input::Kept(number, kept));
+                }
                 Ask::Mark(ids) => {
+                    self.commit(name);
                     let done = answer(self.shelves.get_mut(name), Query::Delivered(ids.clone()), now.unix_ms).is_ok();
+                    let user = self.users.get_mut(name).expect("who asked");
                     user.handle(now, Input::Marked(ids, done));
                 }
                 Ask::Stop => self.stops.push(name.to_string()),
             }
+        }
+    }
+
+    /// Everything the store has in hand is there, and is told next.
+    fn commit(&mut self, name: &str) {
+        for (user, number, message) in std::mem::take(&mut self.in_hand) {
+            if user != name {
+                self.in_hand.push_back((user, number, message));
+                continue;
+            }
+            let kept = self.append(&user, message);
+            self.mail.push_back((user, Input::Kept(number, kept)));
+        }
+    }
+
+    /// The store, which was slow, commits.
+    pub fn commit_all(&mut self) {
+        let users: Vec<String> = self.in_hand.iter().map(|(user, ..)| user.clone()).collect();
+        users.iter().for_each(|user| self.commit(user));
+        self.carry();
+    }
+
+    fn append(&mut self, user: &str, message: NewMessage) -> Result<Appended, StoreError> {
+        match self.failures.pop_front() {
+            Some(error) => Err(error),
+            None => match answer(self.shelves.get_mut(user), Query::Append(message), self.now.unix_ms)? {
+                Answer::Appended(kept) => Ok(kept),
+                other => panic!("{other:?}"),
+            },
         }
     }
 
@@ -345,6 +416,16 @@ fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer
             shelf.last_id += 1;
             shelf.kept.push((shelf.last_id, message));
             Answer::Appended(Appended { id: shelf.last_id })
+        }
+        Query::Reserve(count) => {
+            shelf.last_id += u64::from(count);
+            Answer::Reserved(shelf.last_id - u64::from(count) + 1)
+        }
+        Query::AppendAt(id, message) => {
+            let place = shelf.kept.partition_point(|(other, _)| *other < id);
+            assert!(id <= shelf.last_id && shelf.kept.get(place).is_none_or(|(other, _)| *other != id));
+            shelf.kept.insert(place, (id, message));
+            Answer::Done
         }
         Query::Pending { after, limit } => Answer::Pending(
             shelf

@@ -46,6 +46,8 @@ struct State {
     up: Line<Up>,
     /// A task is taking from `up`.
     draining: bool,
+    /// The user's actor had something for which there was no room.
+    refused: bool,
     /// When the wheel will look at this session next.
     armed: Option<Instant>,
     gone: bool,
@@ -133,6 +135,7 @@ impl Live {
                 held: Line::default(),
                 up: Line::default(),
                 draining: false,
+                refused: false,
                 armed: None,
                 gone: false,
             }),
@@ -303,6 +306,11 @@ impl Live {
                 }
             }
         }
+        let has_room = || state.machine.queued_bytes() <= self.world.bosh.settings.queue_bytes_max / 2;
+        if let (true, Some(seat)) = (state.refused && has_room(), &state.seat) {
+            state.refused = false;
+            seat.room();
+        }
         self.arm(state);
     }
 
@@ -383,6 +391,7 @@ impl Link for Live {
         let now = Instant::now();
         let mut state = self.state.lock();
         let result = state.machine.down(now, Down::Delivery(delivery));
+        state.refused |= result.is_err() && state.machine.is_open();
         self.turn(&mut state, now);
         self.drain_elsewhere(&mut state);
         match result {
@@ -408,6 +417,15 @@ impl Link for Live {
 
     fn info(&self) -> LinkInfo {
         info(self.via)
+    }
+
+    fn waiting(&self) -> u32 {
+        u32::try_from(self.state.lock().machine.unacked()).unwrap_or(u32::MAX)
+    }
+
+    /// A session whose client asks for nothing ends of itself (XEP-0124 section 10).
+    fn taken(&self) -> Option<u32> {
+        None
     }
 }
 

@@ -54,6 +54,7 @@ impl<F: Framing> Conn<F> {
 
     /// All that was being written is written.
     fn acknowledge(&mut self) {
+        self.outbox.wrote(self.writing.len());
         for delivery in std::mem::take(&mut self.writing) {
             if let (Some(seat), Some(receipt)) = (&self.seat, delivery.receipt) {
                 seat.acked(receipt);

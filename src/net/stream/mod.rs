@@ -162,6 +162,9 @@ impl<F: Framing> Conn<F> {
                 Wake::Read => {}
                 Wake::Eof => return Ok(End::Theirs),
                 Wake::Mail(mut mail) => {
+                    if let (true, Some(seat)) = (mail.room, &self.seat) {
+                        seat.room();
+                    }
                     if !self.deliver_now(&mut mail)? {
                         Box::pin(self.deliver(mail)).await?;
                     }
