@@ -3,7 +3,7 @@
 //! The comments are shown to operators (in `etc/herald.toml` and `docs/config.md`) as they stand.
 
 use super::schema::{bounds, key, settings};
-use super::value::{Domain, Level, LogFormat, PlainWithoutTls};
+use super::value::{Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -97,6 +97,21 @@ settings! {
         roster_max: u32 = 1_000, 1..100_000 "contacts";
         /// A user's actor without connections ends after this time; the next message starts it again.
         idle_secs: u32 = 30, 1..86_400 "seconds";
+    }
+
+    /// HTTP, which carries BOSH and WebSocket.
+    http Http {
+        /// Where clients reach this server over TLS when something stands in front of it, such as
+        /// "https://chat.example". host-meta says so, and redirects lead there. "" for
+        /// https://DOMAIN and the port of `listen.https`.
+        public_https: Option<HttpsAddress> = None;
+    }
+
+    /// WebSocket (RFC 7395).
+    websocket Websocket {
+        /// Serve WebSockets over TLS only: a client that comes in the clear is sent to
+        /// `http.public_https` (`see-other-uri`).
+        https_only: bool = false;
     }
 
     /// BOSH (XEP-0124), the sessions of browsers behind HTTP.

@@ -136,6 +136,10 @@ impl Reader {
             _ => {}
         }
         let l = &c.listen;
+        if c.websocket.https_only && l.https.is_none() && c.http.public_https.is_none() {
+            let what = "`websocket.https_only` needs `listen.https`, or `http.public_https` to send clients to";
+            wrong.push(("websocket", "https_only", what.into()));
+        }
         let listeners =
             [("xmpp", l.xmpp), ("xmpps", l.xmpps), ("http", l.http), ("https", l.https), ("admin", l.admin)];
         for (i, (name, address)) in listeners.iter().enumerate() {

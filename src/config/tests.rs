@@ -3,13 +3,15 @@ use super::read::read;
 use super::*;
 use expect_test::{Expect, expect, expect_file};
 
-/// What the file's problems are, one on each line.
+/// What the file's problems are, one on each line. TOP stands for all that may be at the top.
 fn check(text: &str, expected: Expect) {
+    let sections = SECTIONS.iter().skip(1).map(|section| section.name);
+    let top: Vec<&str> = SECTIONS[0].keys.iter().map(|key| key.name).chain(sections).collect();
     let found = match read(text) {
         Ok(_) => "fine".into(),
         Err(problems) => problems.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n"),
     };
-    expected.assert_eq(&found);
+    expected.assert_eq(&found.replace(&top.join(", "), "TOP"));
 }
 
 #[test]
@@ -68,17 +70,10 @@ format = "json"
 
 #[test]
 fn unknown_keys_are_refused_with_their_place_and_a_suggestion() {
-    check(
-        "domian = 'x'",
-        expect![
-            "1:1: unknown key `domian` at the top: did you mean `domain`? (valid here: domain, data_dir, drain_secs, listen, tls, auth, limits, bosh, offline, admin, log)"
-        ],
-    );
+    check("domian = 'x'", expect!["1:1: unknown key `domian` at the top: did you mean `domain`? (valid here: TOP)"]);
     check(
         "\n[lisen]\nxmpp = ''",
-        expect![
-            "2:2: unknown key `lisen` at the top: did you mean `listen`? (valid here: domain, data_dir, drain_secs, listen, tls, auth, limits, bosh, offline, admin, log)"
-        ],
+        expect!["2:2: unknown key `lisen` at the top: did you mean `listen`? (valid here: TOP)"],
     );
     check(
         "[listen]\n  xmp = ''",
@@ -94,9 +89,7 @@ fn unknown_keys_are_refused_with_their_place_and_a_suggestion() {
     );
     check(
         "wait_max_secs = 3",
-        expect![
-            "1:1: unknown key `wait_max_secs` at the top: `wait_max_secs` belongs in [bosh] (valid here: domain, data_dir, drain_secs, listen, tls, auth, limits, bosh, offline, admin, log)"
-        ],
+        expect!["1:1: unknown key `wait_max_secs` at the top: `wait_max_secs` belongs in [bosh] (valid here: TOP)"],
     );
     check(
         "[offline]\nzebra = 3",

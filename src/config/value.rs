@@ -67,6 +67,41 @@ impl Value for Domain {
     }
 }
 
+/// `https://HOST` or `https://HOST:PORT`, and nothing behind it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpsAddress(String);
+
+impl HttpsAddress {
+    /// Host and port, as in an URI.
+    pub fn authority(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Option<HttpsAddress> {
+        let authority = text.strip_prefix("https://")?.trim_end_matches('/');
+        let host_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'[' | b']');
+        (!authority.is_empty() && authority.bytes().all(host_byte)).then(|| HttpsAddress(authority.into()))
+    }
+}
+
+impl Value for Option<HttpsAddress> {
+    fn read(value: &DeValue<'_>, bounds: &Bounds) -> Result<Self, String> {
+        match string(value, bounds, Self::kind)? {
+            "" => Ok(None),
+            text => match HttpsAddress::parse(text) {
+                Some(address) => Ok(Some(address)),
+                None => Err(format!("{text:?} is no such address; it must be {}", Self::kind(bounds))),
+            },
+        }
+    }
+    fn show(&self) -> String {
+        quoted(&self.as_ref().map(|a| format!("https://{}", a.0)).unwrap_or_default())
+    }
+    fn kind(_: &Bounds) -> String {
+        "an address such as \"https://chat.example\", or \"\" for none".into()
+    }
+}
+
 /// A value that is one of a few words.
 macro_rules! choice {
     ($(#[doc = $doc:literal])* $name:ident { $( $(#[doc = $vdoc:literal])* $variant:ident = $word:literal, )+ }) => {

@@ -31,7 +31,8 @@ pub(crate) struct Failure(pub(crate) u16, pub(crate) &'static str);
 
 const PROTOCOL: u16 = 1002;
 const UNSUPPORTED: u16 = 1003;
-const NOT_UTF8: u16 = 1007;
+/// A text was not UTF-8.
+pub(crate) const NOT_UTF8: u16 = 1007;
 /// A message was larger than is taken.
 pub(crate) const TOO_BIG: u16 = 1009;
 

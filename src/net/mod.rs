@@ -230,6 +230,14 @@ impl World {
         BareJid::new(None, domain).is_ok_and(|d| d == self.domain)
     }
 
+    /// Where our HTTP over TLS is, without the path; `scheme` is `https` or `wss`.
+    fn https(&self, scheme: &str) -> Option<String> {
+        if let Some(public) = &self.config.http.public_https {
+            return Some(format!("{scheme}://{}", public.authority()));
+        }
+        self.https_port.map(|port| format!("{scheme}://{}:{port}", self.config.domain))
+    }
+
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

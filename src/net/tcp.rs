@@ -3,7 +3,7 @@
 use super::World;
 use super::stream::{self, Fed, Framing, Input};
 use super::wire::Wire;
-use herald_session::{Delivery, Transport};
+use herald_session::{Delivery, LinkInfo, Transport};
 use herald_xmpp::stream::tcp::{self, Piece, Reader};
 use herald_xmpp::stream::{Open, StreamError};
 use herald_xmpp::xml::Limits;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 /// Serves one connection.
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
-    stream::spawn(world, wire, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false });
+    let info = LinkInfo { transport: Transport::Tcp, secure: wire.secure(), peer: wire.peer() };
+    stream::spawn(world, wire, info, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false });
 }
 
 struct Tcp {
@@ -23,8 +24,6 @@ struct Tcp {
 }
 
 impl Framing for Tcp {
-    const TRANSPORT: Transport = Transport::Tcp;
-
     fn feed(
         &mut self,
         bytes: &[u8],

@@ -146,28 +146,42 @@ impl Wire {
         self.flush_now()
     }
 
-    /// Says good-bye and lets the peer read our last words before the socket goes.
-    pub(crate) async fn finish(mut self) {
+    /// Says good-bye and lets the peer read our last words before the socket goes. `heard` is given what still
+    /// comes, first nothing, until it says that nothing is awaited any more.
+    pub(crate) async fn finish(&mut self, heard: impl FnMut(&[u8]) -> bool) {
+        // A peer that has no last word, or never closes its side, is left when the time is up.
+        let linger = Duration::from_secs(LINGER_SECS);
+        if tokio::time::timeout(linger, self.hear(heard)).await.is_ok_and(|heard| heard.is_err()) {
+            return;
+        }
+        let _ = tokio::time::timeout(linger, self.hang_up()).await;
+    }
+
+    /// Flushes, and reads until `heard` has heard enough.
+    async fn hear(&mut self, mut heard: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+        self.flush().await?;
+        let mut enough = heard(&[]);
+        while !enough {
+            enough = poll_fn(|cx| self.poll_read(cx, &mut heard)).await?.unwrap_or(true);
+        }
+        Ok(())
+    }
+
+    /// Closes our side, and waits for theirs.
+    async fn hang_up(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.close(&mut self.out);
         }
-        let linger = async {
-            if self.flush().await.is_err() {
-                return;
+        self.flush().await?;
+        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
+        let mut seen = 0;
+        while seen < LINGER_BYTES_MAX {
+            match poll_fn(|cx| self.poll_discard(cx)).await? {
+                0 => break,
+                n => seen += n,
             }
-            if poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await.is_err() {
-                return;
-            }
-            let mut seen = 0;
-            while seen < LINGER_BYTES_MAX {
-                match poll_fn(|cx| self.poll_discard(cx)).await {
-                    Ok(n) if n > 0 => seen += n,
-                    _ => return,
-                }
-            }
-        };
-        // A peer that never closes its side is left after the time is up.
-        let _ = tokio::time::timeout(Duration::from_secs(LINGER_SECS), linger).await;
+        }
+        Ok(())
     }
 
     /// Waits until everything is handed to the kernel.

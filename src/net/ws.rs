@@ -1,31 +1,46 @@
 //! XMPP over WebSocket (RFC 7395): the handshake, and the framing of a stream in text messages.
+//!
+//! The path is `/ws`; `/xmpp-websocket`, which other servers use, is taken as well. A page of any origin may
+//! connect: nothing is granted by where a page came from, or by a cookie, but by the login inside the stream, so
+//! there is nothing that another site could borrow (RFC 6455 section 10.2). Extensions are not negotiated: an
+//! offer is passed over in silence (section 9.1).
 
 use super::World;
-use super::frame::{self, Inbox, Message};
-use super::http::{Response, Upgrade};
+use super::frame::{self, Failure, Inbox, Message};
+use super::http::{Method, Response, Upgrade, Via};
 use super::stream::{self, Fed, Framing, Input};
 use super::wire::Wire;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use herald_session::{Delivery, Transport};
-use herald_xmpp::stream::{Open, StreamError, ws};
+use herald_session::{Delivery, LinkInfo, Transport};
+use herald_xmpp::stream::{Condition, Open, StreamError, ws};
 use herald_xmpp::xml::Limits;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
 
 /// RFC 6455 section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// A stream that ended in order (RFC 6455 section 7.4.1).
+const NORMAL: u16 = 1000;
+/// A message behind our close frame is dropped; a larger one is not even waited for, bytes.
+const LAST_BYTES_MAX: usize = 256 * 1024;
 
 /// Where WebSockets are opened.
 pub(crate) fn is_path(path: &str) -> bool {
-    matches!(path, "/ws" | "/ws/" | "/xmpp-websocket")
+    matches!(path, "/ws" | "/ws/" | "/xmpp-websocket" | "/xmpp-websocket/")
 }
 
-/// The answer to a WebSocket handshake, or the refusal.
-pub(crate) fn handshake(upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
+/// The answer to a WebSocket handshake (RFC 6455 section 4.2), or the refusal.
+pub(crate) fn handshake(method: Method, http_1_1: bool, upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
+    if method != Method::Get {
+        return Err(Response::not_allowed("Allow: GET\r\n"));
+    }
+    if !http_1_1 {
+        return Err(Response::text(400, "a WebSocket begins with HTTP/1.1 (RFC 6455 section 4.2.1)"));
+    }
     if upgrade.version.as_deref() != Some("13") {
         return Err(Response {
-            fields: "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            fields: "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             ..Response::text(426, "WebSocket version 13 is spoken here (RFC 6455)")
         });
     }
@@ -45,19 +60,27 @@ pub(crate) fn handshake(upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
 }
 
 /// Serves a connection that has become a WebSocket; `rest` came behind the handshake.
-pub(crate) fn spawn(world: Arc<World>, wire: Wire, rest: Vec<u8>) {
-    stream::spawn(world, wire, Ws { inbox: Inbox::with(rest), closing: false });
+pub(crate) fn spawn(world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
+    let elsewhere = if via.secure || !world.config.websocket.https_only { None } else { world.https("wss") };
+    let elsewhere = elsewhere.map(|base| format!("{base}/ws").into());
+    let framing = Ws { inbox: Inbox::with(rest), elsewhere, code: NORMAL, closing: false, closed: false };
+    let info = LinkInfo { transport: Transport::Websocket, secure: via.secure, peer: via.peer };
+    stream::spawn(world, wire, info, framing);
 }
 
 struct Ws {
     inbox: Inbox,
+    /// Where the client is sent instead of being served here.
+    elsewhere: Option<Box<str>>,
+    /// What our close frame will say.
+    code: u16,
     /// Our close frame is out: RFC 6455 allows nothing after it.
     closing: bool,
+    /// Theirs has come, or the framing is broken: nothing is awaited any more.
+    closed: bool,
 }
 
 impl Framing for Ws {
-    const TRANSPORT: Transport = Transport::Websocket;
-
     fn feed(
         &mut self,
         bytes: &[u8],
@@ -65,9 +88,14 @@ impl Framing for Ws {
         out: &mut Vec<u8>,
         each: &mut dyn FnMut(Input<'_>) -> bool,
     ) -> Result<Fed, StreamError> {
-        let (mut end, mut gone) = (None, false);
+        let (mut end, mut gone, mut sent_on) = (None, None, false);
+        let elsewhere = self.elsewhere.is_some();
         let taken = self.inbox.take(bytes, limits.bytes_max, |message| match message {
             Message::Text(text) => match ws::read(&text, limits) {
+                Ok(ws::Message::Open(_)) if elsewhere => {
+                    sent_on = true;
+                    false
+                }
                 Ok(ws::Message::Open(open)) => each(Input::Open(open)),
                 Ok(ws::Message::Element(xml, scope)) => each(Input::Element(xml, scope)),
                 Ok(ws::Message::Close { .. }) => each(Input::Close),
@@ -82,22 +110,27 @@ impl Framing for Ws {
             }
             Message::Pong | Message::Binary(_) => true,
             Message::Close(code) => {
-                frame::close(code.unwrap_or(1000), "", out);
-                gone = true;
+                gone = Some(code.unwrap_or(NORMAL));
                 false
             }
         });
         if let Err(failure) = taken {
-            // RFC 6455 section 7.1.7: a connection whose framing is broken is failed, not argued with.
-            frame::close(failure.0, failure.1, out);
-            gone = true;
+            // What follows cannot be told apart any more.
+            (self.closed, self.code) = (true, failure.0);
+            return Err(broken(failure));
         }
-        self.closing |= gone;
-        match end {
-            Some(error) => Err(error),
-            None if gone => Ok(Fed::Gone),
-            None => Ok(Fed::More),
+        if let Some(code) = gone {
+            // RFC 6455 section 5.5.1: a close frame is answered with one that has its code.
+            (self.closed, self.code) = (true, code);
+            self.write_end(out);
+            return Ok(Fed::Gone);
         }
+        if sent_on {
+            self.text(out, |out| ws::write_close(self.elsewhere.as_deref(), out));
+            self.write_end(out);
+            return Ok(Fed::Gone);
+        }
+        end.map_or(Ok(Fed::More), Err)
     }
 
     fn has_kept(&self) -> bool {
@@ -128,9 +161,25 @@ impl Framing for Ws {
 
     fn write_close(&mut self, out: &mut Vec<u8>) {
         self.text(out, |out| ws::write_close(None, out));
+    }
+
+    fn write_end(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.closing, true) {
-            frame::close(1000, "", out);
+            frame::close(self.code, "", out);
         }
+    }
+
+    /// RFC 6455 section 7.1.1: the connection ends once both sides have said so.
+    fn heard_end(&mut self, bytes: &[u8]) -> bool {
+        let mut closed = self.closed || !self.closing;
+        if !closed {
+            let taken = self.inbox.take(bytes, LAST_BYTES_MAX, |message| {
+                closed |= matches!(message, Message::Close(_));
+                !closed
+            });
+            closed |= taken.is_err();
+        }
+        closed
     }
 }
 
@@ -142,4 +191,14 @@ impl Ws {
             frame::end_text(mark, out);
         }
     }
+}
+
+/// What the stream is told when the connection below it is broken: the close code goes with it.
+fn broken(failure: Failure) -> StreamError {
+    let condition = match failure.0 {
+        frame::TOO_BIG => Condition::PolicyViolation,
+        frame::NOT_UTF8 => Condition::UnsupportedEncoding,
+        _ => Condition::BadFormat,
+    };
+    StreamError::new(condition).with_text(failure.1)
 }

@@ -19,6 +19,7 @@
 #![allow(dead_code)] // each test file uses its own part of it
 
 pub mod client;
+pub mod websocket;
 
 use serde_json::Value;
 use std::collections::HashMap;

@@ -12,8 +12,8 @@ use super::World;
 use super::bosh;
 use super::wire::Wire;
 use super::ws;
-pub(crate) use head::Upgrade;
-use head::{BadHead, Head, Method};
+use head::{BadHead, Head};
+pub(crate) use head::{Method, Upgrade};
 pub(crate) use response::Response;
 use smallvec::SmallVec;
 use std::future::poll_fn;
@@ -41,9 +41,9 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     tokio::spawn(async move {
         match conn.run().await {
             End::Gone => {}
-            End::Finished => Box::pin(conn.wire.finish()).await,
+            End::Finished => Box::pin(conn.wire.finish(|_| true)).await,
             // A task of its own, for this one has room for things that a WebSocket never does.
-            End::WebSocket(rest) => ws::spawn(conn.world, conn.wire, rest),
+            End::WebSocket(rest) => ws::spawn(conn.world, conn.wire, conn.via, rest),
         }
     });
 }
@@ -175,7 +175,7 @@ impl Conn {
             }
         };
         if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path)) {
-            return Some(match ws::handshake(upgrade) {
+            return Some(match ws::handshake(head.method, head.http_1_1, upgrade) {
                 Ok(answer) => match self.wire.write_all(&answer).await {
                     Ok(()) => End::WebSocket(std::mem::take(&mut self.input)),
                     Err(_) => End::Gone,
@@ -335,14 +335,20 @@ async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8>) -> Reply
 
 /// XEP-0156: where a page finds BOSH and WebSocket, as XRD or as JSON.
 fn host_meta(world: &World, json: bool) -> Response {
-    let domain = &world.config.domain;
     let mut links = Vec::new();
-    for (secure, port) in [(true, world.https_port), (false, world.http_port)] {
-        let Some(port) = port else { continue };
-        let s = if secure { "s" } else { "" };
-        links.push(("urn:xmpp:alt-connections:websocket", format!("ws{s}://{domain}:{port}/ws")));
-        links.push(("urn:xmpp:alt-connections:xbosh", format!("http{s}://{domain}:{port}/http-bind")));
-    }
+    let mut link = |kind, base: Option<String>, path| {
+        if let Some(base) = base {
+            links.push((kind, format!("{base}{path}")));
+        }
+    };
+    const WEBSOCKET: &str = "urn:xmpp:alt-connections:websocket";
+    const BOSH: &str = "urn:xmpp:alt-connections:xbosh";
+    link(WEBSOCKET, world.https("wss"), "/ws");
+    link(BOSH, world.https("https"), "/http-bind");
+    let clear = |scheme| world.http_port.map(|port| format!("{scheme}://{}:{port}", world.config.domain));
+    // A client that is not told of it does not come over the wire in the clear.
+    link(WEBSOCKET, clear("ws").filter(|_| !world.config.websocket.https_only), "/ws");
+    link(BOSH, clear("http"), "/http-bind");
     if json {
         let links: Vec<_> = links.iter().map(|(rel, href)| serde_json::json!({ "rel": rel, "href": href })).collect();
         let body = serde_json::json!({ "links": links }).to_string();

@@ -18,7 +18,7 @@ use super::lobby::Guest;
 use super::login::{Answered, Question};
 use super::outbox::{Mail, Outbox};
 use super::wire::Wire;
-use herald_session::{Delivery, Link, LinkInfo, Seat, Transport};
+use herald_session::{Delivery, Link, LinkInfo, Seat};
 use herald_xmpp::stream::{Open, StreamError, c2s};
 use herald_xmpp::xml::{Limits, Scope};
 use std::collections::VecDeque;
@@ -36,8 +36,6 @@ const MAILS_MAX: u8 = 32;
 
 /// How stanzas stand on the wire.
 pub(crate) trait Framing: Send {
-    const TRANSPORT: Transport;
-
     /// Takes bytes (perhaps none: then what was kept) and gives `each` the pieces in them, until it
     /// says stop with `false`. The rest is kept. What the framing itself answers goes into `out`.
     fn feed(
@@ -58,6 +56,13 @@ pub(crate) trait Framing: Send {
     fn write_error(&mut self, error: &StreamError, out: &mut Vec<u8>);
     fn write_stanza(&mut self, delivery: &Delivery, out: &mut Vec<u8>);
     fn write_close(&mut self, out: &mut Vec<u8>);
+    /// Nothing will be written any more: the last word of the carrier below the stream, if it has one.
+    fn write_end(&mut self, _out: &mut Vec<u8>) {}
+    /// Is nothing awaited from the client any more? For a carrier that takes leave by both sides: it is given
+    /// what still comes, first nothing.
+    fn heard_end(&mut self, _bytes: &[u8]) -> bool {
+        true
+    }
 }
 
 /// What a framing finds.
@@ -75,8 +80,7 @@ pub(crate) enum Fed {
 }
 
 /// Serves one connection with a task of its own until it is over.
-pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, framing: F) {
-    let info = LinkInfo { transport: F::TRANSPORT, secure: wire.secure(), peer: wire.peer() };
+pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, info: LinkInfo, framing: F) {
     let outbox = Arc::new(Outbox::new(info, world.config.limits.outbox_bytes_max));
     let Some(mut machine) = world.stream(Instant::now(), info) else { return };
     if info.secure {
@@ -97,7 +101,8 @@ pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, framing
         }
         conn.guest = None;
         if let Ok(End::Ours) = end {
-            Box::pin(conn.wire.finish()).await;
+            let framing = &mut conn.talk.framing;
+            Box::pin(conn.wire.finish(|bytes| framing.heard_end(bytes))).await;
         }
     });
 }

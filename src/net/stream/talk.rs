@@ -98,7 +98,10 @@ impl<F: Framing> Talk<F> {
             c2s::Output::CheckBearer(user, token) => todo.push_back(Todo::Ask(Question::CheckBearer(user, token))),
             c2s::Output::Bind(user, resource) => todo.push_back(Todo::Ask(Question::Bind(user, resource))),
             c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza.into())),
-            c2s::Output::Ended => self.ended = true,
+            c2s::Output::Ended => {
+                framing.write_end(out);
+                self.ended = true;
+            }
         }
     }
 }
