@@ -121,9 +121,12 @@ settings! {
         /// Requests held at a time for one session.
         hold_max: u32 = 1, 1..10 "requests";
         /// A session without a request for this long has ended.
-        inactivity_secs: u32 = 90, 5..3_600 "seconds";
+        inactivity_secs: u32 = 90, 1..3_600 "seconds";
         /// The shortest time between the empty requests of a client that does not let them be held.
         polling_secs: u32 = 2, 1..60 "seconds";
+        /// Does a client's session end when its empty requests come too soon after each other
+        /// (XEP-0124 sections 11 and 12)? If not, it is not told of `polling_secs` either.
+        overactivity: bool = true;
         /// The longest pause that a client may ask for.
         maxpause_secs: u32 = 120, 1..3_600 "seconds";
         /// The body of one request; a larger one is answered with 413.

@@ -129,7 +129,9 @@ impl<T: Item> Session<T> {
         head.attr("requests", self.terms.requests);
         head.attr("hold", self.terms.hold);
         head.attr("inactivity", self.terms.inactivity_secs);
-        head.attr("polling", self.settings.polling_secs);
+        if self.settings.overactivity {
+            head.attr("polling", self.settings.polling_secs); // section 11: without it there is no limit
+        }
         head.attr("maxpause", self.settings.maxpause_secs);
         head.attr("from", escape_attr(&opening.from));
         if let Some(ver) = opening.version {

@@ -79,7 +79,7 @@ pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
     let Some(live) = bosh.find(sid) else { return now(Answer::unknown_sid()) };
     if live.secure() && !via.secure {
         // XEP-0124 section 19.1: somebody who read a sid off the wire must not end the session with it.
-        return Reply::Now(Box::new(Response::hang_up(403, "this session belongs to https")));
+        return Reply::Never;
     }
     let waiting = live.expect(ticket);
     live.handle(Input::Post { ticket, body });
@@ -117,8 +117,10 @@ async fn create(world: &Arc<World>, via: Via, body: Body, ticket: Ticket) -> Rep
 
 /// A request that could not be read ends the session it names, when that is not somebody else's.
 fn broken(world: &Arc<World>, via: Via, refused: &Refused) -> Reply {
-    let live = refused.sid.and_then(|sid| world.bosh.find(sid)).filter(|l| via.secure || !l.secure());
-    let Some(live) = live else { return now(refused.answer()) };
+    let Some(live) = refused.sid.and_then(|sid| world.bosh.find(sid)) else { return now(refused.answer()) };
+    if live.secure() && !via.secure {
+        return Reply::Never;
+    }
     let ticket = world.bosh.ticket();
     let waiting = live.expect(ticket);
     live.handle(Input::Broken { ticket, condition: refused.condition });

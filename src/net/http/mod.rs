@@ -59,6 +59,8 @@ pub(crate) struct Via {
 pub(crate) enum Reply {
     Now(Box<Response>),
     Later(bosh::Waiting),
+    /// None: the connection ends.
+    Never,
 }
 
 impl Reply {
@@ -66,6 +68,7 @@ impl Reply {
         match self {
             Reply::Now(response) => Poll::Ready(std::mem::replace(response, Response::new(200, "", ""))),
             Reply::Later(waiting) => waiting.poll_answer(cx),
+            Reply::Never => Poll::Pending,
         }
     }
 
@@ -133,11 +136,13 @@ impl Conn {
     /// not own the room for it.
     async fn run(&mut self) -> End {
         loop {
-            if self.owed.len() < PIPELINE_MAX {
+            // All that came in one piece: the second request of a session ends the wait of the first.
+            while self.owed.len() < PIPELINE_MAX {
                 let request = self.request();
-                if !matches!(request, Ok(None))
-                    && let Some(end) = Box::pin(self.serve(request)).await
-                {
+                if matches!(request, Ok(None)) {
+                    break;
+                }
+                if let Some(end) = Box::pin(self.serve(request)).await {
                     return end;
                 }
             }
@@ -170,6 +175,9 @@ impl Conn {
             Err(Refusal::TooLarge(start)) => {
                 // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
                 let mut reply = bosh::too_large(&self.world, self.via, &start);
+                if matches!(reply, Reply::Never) {
+                    return Some(End::Finished);
+                }
                 let response = poll_fn(|cx| reply.poll_answer(cx)).await;
                 return Some(self.last_words(response).await);
             }
@@ -185,6 +193,9 @@ impl Conn {
         }
         let (keep_alive, with_body) = (head.keep_alive, head.method != Method::Head);
         let reply = route(&self.world, self.via, head, body).await;
+        if matches!(reply, Reply::Never) {
+            return Some(End::Finished);
+        }
         self.owed.push(Owed { reply, keep_alive, with_body });
         None
     }
