@@ -27,6 +27,30 @@ pub fn login(result: Login) {
     LOGIN_COUNTS[result as usize].fetch_add(1, Ordering::Relaxed);
 }
 
+static RESUMABLE: AtomicU64 = AtomicU64::new(0);
+
+/// A session without a connection that can be resumed (XEP-0198); counted until it is dropped.
+pub struct Resumable(());
+
+impl Resumable {
+    /// One more.
+    pub fn count() -> Resumable {
+        RESUMABLE.fetch_add(1, Ordering::Relaxed);
+        Resumable(())
+    }
+}
+
+impl Drop for Resumable {
+    fn drop(&mut self) {
+        RESUMABLE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many there are.
+pub fn resumable() -> u64 {
+    RESUMABLE.load(Ordering::Relaxed)
+}
+
 /// Where the numbers come from.
 pub struct Sources<'a> {
     pub sessions: &'a Stats,
@@ -53,6 +77,12 @@ pub fn render(from: &Sources<'_>) -> String {
     let transports = Transport::ALL.map(|t| [("transport", t.as_str())]);
     let sessions: Vec<_> = transports.iter().zip(s.sessions).map(|(l, n)| (&l[..], n)).collect();
     page.metric("herald_sessions", "gauge", "Bound resources.", &sessions);
+    page.metric(
+        "herald_sessions_resumable",
+        "gauge",
+        "Bound resources without a connection (XEP-0198).",
+        &[(&[], resumable())],
+    );
     page.metric("herald_actors", "gauge", "Live actors.", &[(&[], from.actors)]);
     page.metric("herald_actor_panics_total", "counter", "User actors that broke.", &[(&[], s.panics)]);
     page.metric("herald_binds_total", "counter", "Resources bound.", &[(&[], s.binds)]);

@@ -302,6 +302,15 @@ impl Seat {
             Err(_) => Err(Gone),
         }
     }
+    /// The seat is held by another connection now.
+    pub fn moved(&mut self, transport: Transport) {
+        if let Some(place) = &mut self.place {
+            let sessions = &place.world.counters.sessions;
+            sessions[transport as usize].add(1);
+            sessions[place.transport as usize].sub(1);
+            place.transport = transport;
+        }
+    }
     /// What had this receipt is written, or acknowledged. Never waits.
     pub fn acked(&self, receipt: Receipt) {
         if let Some(place) = &self.place {

@@ -136,6 +136,24 @@ settings! {
         queue_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
     }
 
+    /// Stream management (XEP-0198), for clients over TCP and WebSocket that ask for it.
+    stream_management StreamManagement {
+        /// How long a stream whose connection died can be resumed; so long its user stays online. A client
+        /// may ask for less. 0: streams cannot be resumed.
+        resume_secs: u32 = 300, 0..86_400 "seconds";
+        /// What was sent to one client and not acknowledged by it; beyond it the client is sent nothing more
+        /// until it acknowledges. The same for what waits for a stream to be resumed.
+        unacked_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
+    }
+
+    /// Clients over TCP and WebSocket that say nothing.
+    ping Ping {
+        /// A client that has said nothing for this long is asked whether it is there. 0: nobody is.
+        after_secs: u32 = 60, 0..86_400 "seconds";
+        /// One that is asked and says nothing for so much longer is gone: its connection is closed.
+        timeout_secs: u32 = 30, 1..3_600 "seconds";
+    }
+
     /// Messages kept for users who are away (XEP-0160).
     offline Offline {
         /// Kept for one user; one more goes back to its sender with `service-unavailable` (to a

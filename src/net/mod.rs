@@ -9,6 +9,8 @@
 //! | `http/` | the lean HTTP/1.1 loop |
 //! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |
 //! | `outbox.rs` | what waits to be written to a stream |
+//! | `resume.rs` | streams that go on on another connection (XEP-0198) |
+//! | `silence.rs` | clients that say nothing: asked, and let go |
 //! | `login.rs` | what a stream asks on the way in |
 //! | `lobby.rs` | who is connected and has not logged in |
 
@@ -20,6 +22,8 @@ mod listen;
 mod lobby;
 mod login;
 mod outbox;
+mod resume;
+mod silence;
 mod stream;
 mod tcp;
 mod tls;
@@ -38,7 +42,9 @@ use herald_xmpp::xml::Limits;
 use listen::Doors;
 use lobby::Lobby;
 use login::Logins;
+use resume::Resumables;
 use rustls::ServerConfig;
+use silence::Silence;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -75,6 +81,8 @@ pub(crate) struct World {
     bosh: bosh::Sessions,
     logins: Logins,
     lobby: Arc<Lobby>,
+    resumables: Arc<Resumables>,
+    silence: Silence,
     /// For XMPP: TLS that tells its exporter.
     tls_xmpp: Arc<ServerConfig>,
     tls_https: Arc<ServerConfig>,
@@ -124,6 +132,7 @@ impl Net {
             tokio::spawn(listen::accept(listener, doors, stop, serve));
         }
         tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
+        tokio::spawn(Silence::tick(world.clone(), stop.clone()));
         Ok(Net { world, addresses, stop })
     }
 
@@ -198,6 +207,11 @@ impl World {
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
             logins: Logins::new(store, sessions, tokens, secret, config.auth.scram_iterations),
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),
+            resumables: Arc::new(Resumables::new(
+                config.stream_management.resume_secs,
+                config.stream_management.unacked_bytes_max,
+            )),
+            silence: Silence::new(Instant::now(), config.ping.after_secs, config.ping.timeout_secs),
             tls_xmpp: tls::with_exporter(&tls),
             tls_https: https(&tls),
             starttls: settings(c2s::StartTls::Offered),

@@ -1,48 +1,83 @@
 //! What waits to be written to one stream connection: the [`Link`] of TCP and WebSocket.
 //!
 //! The user's actor puts deliveries in and never waits; the connection's task takes them all at
-//! once and writes them in one go. An empty outbox owns no buffer.
+//! once and writes them in one go. An empty outbox owns no buffer. It outlives its connection where the
+//! stream is to be resumed on another one (see `resume.rs`), and knows how long the client has been silent
+//! (see `silence.rs`).
 
+use super::resume::Claim;
+use super::silence::{Coarse, Look};
 use herald_session::{Close, Delivery, Link, LinkInfo};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// See the module page.
 pub(crate) struct Outbox {
     info: Mutex<LinkInfo>,
-    bytes_max: usize,
+    /// When something came from the client last.
+    heard: AtomicU32,
+    /// When it was asked last whether it is there.
+    asked: AtomicU32,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     queue: VecDeque<Delivery>,
     bytes: usize,
+    bytes_max: usize,
     close: Option<Close>,
-    /// Put in and not written yet.
+    /// Put in and not delivered yet.
     waiting: u32,
-    /// Written, by a count that begins again at its end.
-    written: u32,
-    /// Nothing is taken any more: the connection is gone.
+    /// Delivered, by a count that begins again at its end.
+    taken: u32,
+    claim: Option<Claim>,
+    look: Look,
+    /// Nothing is taken any more: the connection is gone, and will not be resumed.
     shut: bool,
+    /// There is no connection, but there may be one again.
+    away: bool,
     /// Something found no room.
     refused: bool,
     waker: Option<Waker>,
 }
 
 /// What the connection's task finds in its outbox.
-pub(crate) struct Mail {
-    pub(crate) deliveries: VecDeque<Delivery>,
-    pub(crate) close: Option<Close>,
-    /// There was none before: to be said to the [`Seat`](herald_session::Seat).
-    pub(crate) room: bool,
+pub(crate) enum Mail {
+    /// To be written. True: there was no room before, which is to be said to the
+    /// [`Seat`](herald_session::Seat).
+    Deliveries(VecDeque<Delivery>, bool),
+    /// The user has ended the connection. Comes behind all deliveries that are taken.
+    Close(Close),
+    /// Another connection resumes the stream.
+    Claim(Claim),
+    /// There is a reason to look at the client.
+    Look(Look),
 }
 
 impl Outbox {
     /// For one connection; above `bytes_max` bytes waiting, deliveries are refused.
-    pub(crate) fn new(info: LinkInfo, bytes_max: usize) -> Outbox {
-        Outbox { info: Mutex::new(info), bytes_max, state: Mutex::default() }
+    pub(crate) fn new(info: LinkInfo, bytes_max: usize, now: Coarse) -> Outbox {
+        Outbox {
+            info: Mutex::new(info),
+            heard: AtomicU32::new(now.0),
+            asked: AtomicU32::new(0),
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                bytes: 0,
+                bytes_max,
+                close: None,
+                waiting: 0,
+                taken: 0,
+                claim: None,
+                look: Look::default(),
+                shut: false,
+                away: false,
+                refused: false,
+                waker: None,
+            }),
+        }
     }
 
     /// The connection came under TLS after it began in the clear.
@@ -50,27 +85,57 @@ impl Outbox {
         self.info.lock().secure = true;
     }
 
-    /// Everything that waits, or pending until there is something.
-    pub(crate) fn poll_mail(&self, cx: &mut Context<'_>) -> Poll<Mail> {
+    /// What is there, the urgent first, or pending until there is something. Deliveries only when they are
+    /// wanted.
+    pub(crate) fn poll_mail(&self, cx: &mut Context<'_>, deliveries: bool) -> Poll<Mail> {
         let mut state = self.state.lock();
-        if state.queue.is_empty() && state.close.is_none() {
-            match &mut state.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-            return Poll::Pending;
+        if let Some(claim) = state.claim.take() {
+            return Poll::Ready(Mail::Claim(claim));
         }
-        state.bytes = 0;
-        let room = std::mem::take(&mut state.refused);
-        Poll::Ready(Mail { deliveries: std::mem::take(&mut state.queue), close: state.close.take(), room })
+        if !state.look.is_empty() {
+            return Poll::Ready(Mail::Look(std::mem::take(&mut state.look)));
+        }
+        if deliveries && !state.queue.is_empty() {
+            state.bytes = 0;
+            let room = std::mem::take(&mut state.refused);
+            return Poll::Ready(Mail::Deliveries(std::mem::take(&mut state.queue), room));
+        }
+        if let Some(close) = &state.close {
+            return Poll::Ready(Mail::Close(close.clone()));
+        }
+        state.wait(cx);
+        Poll::Pending
     }
 
-    /// So many of those that were put in are written.
-    pub(crate) fn wrote(&self, deliveries: usize) {
+    /// What cannot wait until a client that takes nothing has taken what it was sent: ready when there is
+    /// a claim, a close, or the client counts as gone. It stays there.
+    pub(crate) fn poll_urgent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.claim.is_some() || state.close.is_some() || state.look.contains(Look::GONE) {
+            return Poll::Ready(());
+        }
+        state.wait(cx);
+        Poll::Pending
+    }
+
+    /// Is it a close, and neither a claim nor a silent client, that cannot wait?
+    pub(crate) fn is_closing(&self) -> bool {
+        let state = self.state.lock();
+        state.close.is_some() && state.claim.is_none() && !state.look.contains(Look::GONE)
+    }
+
+    /// So many of those that were put in are delivered.
+    pub(crate) fn delivered(&self, deliveries: usize) {
         let mut state = self.state.lock();
         let deliveries = u32::try_from(deliveries).unwrap_or(u32::MAX);
         state.waiting = state.waiting.saturating_sub(deliveries);
-        state.written = state.written.wrapping_add(deliveries);
+        state.taken = state.taken.wrapping_add(deliveries);
+    }
+
+    /// One that the server answers itself is to be delivered as if it had been put in.
+    pub(crate) fn one_more(&self) {
+        let mut state = self.state.lock();
+        state.waiting = state.waiting.saturating_add(1);
     }
 
     /// Takes nothing any more, and gives back what was never taken.
@@ -78,11 +143,100 @@ impl Outbox {
         let mut state = self.state.lock();
         state.shut = true;
         state.waker = None;
+        state.claim = None;
         std::mem::take(&mut state.queue)
     }
 
-    fn wake(state: &mut State) -> Option<Waker> {
-        state.waker.take()
+    /// Another connection takes the stream over: its task hears of it. False when it is too late.
+    pub(crate) fn claim(&self, claim: Claim) -> bool {
+        let waker = {
+            let mut state = self.state.lock();
+            if state.shut || state.close.is_some() {
+                return false;
+            }
+            state.claim = Some(claim);
+            state.waker.take()
+        };
+        wake(waker);
+        true
+    }
+
+    /// The connection is gone: for so many bytes more, deliveries wait for the next one.
+    pub(crate) fn leave(&self, bytes_max: usize) {
+        let mut state = self.state.lock();
+        state.away = true;
+        state.bytes_max = bytes_max;
+        state.look = Look::default();
+    }
+
+    /// Here is a connection again.
+    pub(crate) fn arrive(&self, info: LinkInfo, bytes_max: usize, now: Coarse) {
+        *self.info.lock() = info;
+        self.heard(now);
+        let mut state = self.state.lock();
+        state.away = false;
+        state.bytes_max = bytes_max;
+        state.look = Look::default();
+    }
+
+    /// Something came from the client.
+    pub(crate) fn heard(&self, now: Coarse) {
+        self.heard.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The connection's task is to look at its client.
+    pub(crate) fn look(&self, look: Look) {
+        let waker = {
+            let mut state = self.state.lock();
+            if state.away || state.shut {
+                return;
+            }
+            state.look.insert(look);
+            state.waker.take()
+        };
+        wake(waker);
+    }
+
+    /// Has the client been silent for too long? Says when to look again; never, when it is over.
+    pub(crate) fn mind(&self, now: Coarse, after: u32, timeout: u32) -> Option<Coarse> {
+        {
+            let state = self.state.lock();
+            if state.shut {
+                return None;
+            }
+            if state.away {
+                return Some(Coarse(now.0 + after));
+            }
+        }
+        let (heard, asked) = (self.heard.load(Ordering::Relaxed), self.asked.load(Ordering::Relaxed));
+        if heard < asked {
+            if now.0 < asked + timeout {
+                return Some(Coarse(asked + timeout));
+            }
+            self.look(Look::GONE);
+        } else if now.0 < heard + after {
+            return Some(Coarse(heard + after));
+        } else {
+            self.asked.store(now.0, Ordering::Relaxed);
+            self.look(Look::SILENT);
+        }
+        Some(Coarse(now.0 + timeout))
+    }
+}
+
+impl State {
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// Outside the lock: whoever is woken may run at once.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -92,7 +246,7 @@ impl Link for Outbox {
             let mut state = self.state.lock();
             let bytes = delivery.stanza.bytes_len();
             // One stanza is always taken, however large: its size is bounded where it came in.
-            let full = !state.queue.is_empty() && state.bytes + bytes > self.bytes_max;
+            let full = !state.queue.is_empty() && state.bytes + bytes > state.bytes_max;
             if state.shut || state.close.is_some() || full {
                 state.refused |= full;
                 return Err(delivery);
@@ -100,11 +254,9 @@ impl Link for Outbox {
             state.bytes += bytes;
             state.waiting = state.waiting.saturating_add(1);
             state.queue.push_back(delivery);
-            Outbox::wake(&mut state)
+            state.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         Ok(())
     }
 
@@ -112,11 +264,9 @@ impl Link for Outbox {
         let waker = {
             let mut state = self.state.lock();
             state.close.get_or_insert(why);
-            Outbox::wake(&mut state)
+            state.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 
     fn info(&self) -> LinkInfo {
@@ -127,7 +277,9 @@ impl Link for Outbox {
         self.state.lock().waiting
     }
 
+    /// A stream without a connection ends when its time is up.
     fn taken(&self) -> Option<u32> {
-        Some(self.state.lock().written)
+        let state = self.state.lock();
+        (!state.away).then_some(state.taken)
     }
 }

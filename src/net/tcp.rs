@@ -89,4 +89,8 @@ impl Framing for Tcp {
     fn write_close(&mut self, out: &mut Vec<u8>) {
         tcp::write_close(out);
     }
+
+    fn write_ping(&mut self, _: &mut Vec<u8>) -> bool {
+        false
+    }
 }

@@ -181,6 +181,14 @@ impl Framing for Ws {
         }
         closed
     }
+
+    /// A browser answers by itself, also for a page that is hidden.
+    fn write_ping(&mut self, out: &mut Vec<u8>) -> bool {
+        if !self.closing {
+            frame::ping(out);
+        }
+        true
+    }
 }
 
 impl Ws {

@@ -24,6 +24,7 @@ pub const TIME: &str = "urn:xmpp:time";
 pub const DELAY: &str = "urn:xmpp:delay";
 pub const PRIVATE: &str = "jabber:iq:private";
 pub const VCARD: &str = "vcard-temp";
+pub const SM: &str = "urn:xmpp:sm:3";
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";

@@ -338,6 +338,11 @@ impl State {
                 // The stream header of XMPP is BOSH's creation answer.
                 c2s::Output::Open(_) | c2s::Output::Restart => {}
                 c2s::Output::Element(xml) => self.down(now, Down::Xml(xml.into())),
+                c2s::Output::Reply(stanza) => {
+                    let mut xml = Vec::with_capacity(stanza.bytes_len());
+                    stanza.write(None, true, &mut xml);
+                    self.down(now, Down::Xml(xml.into()));
+                }
                 c2s::Output::Error(error) => {
                     let mut xml = Vec::new();
                     error.write(true, &mut xml);
@@ -363,6 +368,8 @@ impl State {
                 }
                 // STARTTLS is never offered here (XEP-0206 section 4).
                 c2s::Output::StartTls | c2s::Output::Ended => {}
+                // Nor is stream management.
+                c2s::Output::Enable(_) | c2s::Output::Resume(..) | c2s::Output::Acked(_) => {}
             }
         }
     }

@@ -9,16 +9,22 @@
 //! | `mod.rs` | the task: what it waits for, and what it does about it |
 //! | `talk.rs` | up: the framing and the machine, and what they say |
 //! | `down.rs` | down: what is written, and when it counts as delivered |
+//! | `held.rs` | what a connection holds of its user, and gives back |
+//! | `managed.rs` | streams that are counted and resumed (XEP-0198) |
 
 mod down;
+mod held;
+mod managed;
 mod talk;
+
+pub(crate) use held::{Held, Resumable};
 
 use super::World;
 use super::lobby::Guest;
-use super::login::{Answered, Question};
+use super::login::{Answered, Question, stream_error};
 use super::outbox::{Mail, Outbox};
 use super::wire::Wire;
-use herald_session::{Delivery, Link, LinkInfo, Seat};
+use herald_session::{Delivery, Link, LinkInfo};
 use herald_xmpp::stream::{Open, StreamError, c2s};
 use herald_xmpp::xml::{Limits, Scope};
 use std::collections::VecDeque;
@@ -63,6 +69,8 @@ pub(crate) trait Framing: Send {
     fn heard_end(&mut self, _bytes: &[u8]) -> bool {
         true
     }
+    /// Asks the client's carrier whether it is there; false when the framing knows no such thing.
+    fn write_ping(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
 /// What a framing finds.
@@ -81,25 +89,19 @@ pub(crate) enum Fed {
 
 /// Serves one connection with a task of its own until it is over.
 pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, info: LinkInfo, framing: F) {
-    let outbox = Arc::new(Outbox::new(info, world.config.limits.outbox_bytes_max));
+    let outbox = Arc::new(Outbox::new(info, world.config.limits.outbox_bytes_max, world.silence.now()));
     let Some(mut machine) = world.stream(Instant::now(), info) else { return };
     if info.secure {
         machine.handle(Instant::now(), c2s::Input::Secured(c2s::Channel { exporter: wire.exporter() }));
     }
     let link: Weak<dyn Link> = Arc::downgrade(&outbox) as Weak<dyn Link>;
     let guest = Some(world.lobby.enter(link));
-    let talk = Talk::new(framing, machine);
-    let mut conn =
-        Conn { world, wire, outbox, talk, seat: None, guest, writing: VecDeque::new(), mails: 0, timer: None };
+    let (talk, held) = (Talk::new(framing, machine), Held::nothing(outbox));
+    let mut conn = Conn { world, wire, talk, held, guest, mails: 0, doomed: false, timer: None };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         let end = conn.serve().await;
-        let mut undelivered = Vec::from(std::mem::take(&mut conn.writing));
-        undelivered.extend(conn.outbox.shut());
-        if let Some(seat) = conn.seat.take() {
-            seat.unbind(undelivered);
-        }
-        conn.guest = None;
+        conn.leave();
         if let Ok(End::Ours) = end {
             let framing = &mut conn.talk.framing;
             Box::pin(conn.wire.finish(|bytes| framing.heard_end(bytes))).await;
@@ -110,14 +112,14 @@ pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, info: L
 struct Conn<F> {
     world: Arc<World>,
     wire: Wire,
-    outbox: Arc<Outbox>,
     talk: Talk<F>,
-    seat: Option<Seat>,
+    /// Dropped with the connection, whatever ends it, it gives back what was not delivered.
+    held: Held,
     guest: Option<Guest>,
-    /// Taken from the outbox and not wholly written yet.
-    writing: VecDeque<Delivery>,
     /// How often in a row it was the outbox that had something.
     mails: u8,
+    /// The client has not said whether it is there: only something that comes from it now counts.
+    doomed: bool,
     /// For the deadlines of the login; none once it is over.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -133,6 +135,8 @@ enum Work {
 enum Wake {
     Read,
     Eof,
+    /// The client does not say whether it is there.
+    Gone,
     Mail(Mail),
     Time,
 }
@@ -154,10 +158,10 @@ impl<F: Framing> Conn<F> {
                     Box::pin(self.wait_for(todo)).await?;
                     continue;
                 }
-                Work::Flush => {
-                    Box::pin(self.wire.flush()).await?;
-                    continue;
-                }
+                Work::Flush => match Box::pin(self.finish_writing()).await? {
+                    Some(end) => return Ok(end),
+                    None => continue,
+                },
             }
             if self.talk.ended {
                 return Ok(End::Ours);
@@ -166,14 +170,16 @@ impl<F: Framing> Conn<F> {
             match poll_fn(|cx| self.poll_wake(cx)).await? {
                 Wake::Read => {}
                 Wake::Eof => return Ok(End::Theirs),
-                Wake::Mail(mut mail) => {
-                    if let (true, Some(seat)) = (mail.room, &self.seat) {
+                Wake::Gone => return Ok(self.give_up()),
+                Wake::Mail(Mail::Deliveries(deliveries, room)) => {
+                    if let (true, Some(seat)) = (room, &self.held.seat) {
                         seat.room();
                     }
-                    if !self.deliver_now(&mut mail)? {
-                        Box::pin(self.deliver(mail)).await?;
-                    }
+                    self.put_down(deliveries);
                 }
+                Wake::Mail(Mail::Close(why)) => self.talk.tell(c2s::Input::Fail(stream_error(&why))),
+                Wake::Mail(Mail::Claim(claim)) => drop(self.hand_over(claim)),
+                Wake::Mail(Mail::Look(look)) => self.doomed = self.look(look),
                 Wake::Time => self.talk.tell(c2s::Input::Tick),
             }
         }
@@ -183,16 +189,23 @@ impl<F: Framing> Conn<F> {
     fn work_now(&mut self) -> io::Result<Work> {
         loop {
             while let Some(todo) = self.talk.todo.pop_front() {
-                let Todo::Stanza(stanza) = todo else { return Ok(Work::Wait(Box::new(todo))) };
-                let Some(seat) = &self.seat else { continue };
-                // When the user is gone the outbox has, or will have, the reason.
-                if let Ok(Some(stanza)) = seat.try_send(stanza) {
-                    return Ok(Work::Wait(Box::new(Todo::Stanza(stanza))));
+                match todo {
+                    Todo::Stanza(stanza) => {
+                        let Some(seat) = &self.held.seat else { continue };
+                        // When the user is gone the outbox has, or will have, the reason.
+                        if let Ok(Some(stanza)) = seat.try_send(stanza) {
+                            return Ok(Work::Wait(Box::new(Todo::Stanza(stanza))));
+                        }
+                    }
+                    Todo::Reply(stanza) => self.put_reply(stanza),
+                    Todo::Acked(h) => self.acked(h),
+                    Todo::Enable(secs) => self.enable(secs),
+                    Todo::Ask(_) | Todo::StartTls | Todo::Resume(..) => return Ok(Work::Wait(Box::new(todo))),
                 }
             }
             self.talk.todo = VecDeque::new();
             if self.talk.ended || self.talk.machine.waiting() || !self.talk.framing.has_kept() {
-                return Ok(if self.flush_now()? { Work::Done } else { Work::Flush });
+                return Ok(if self.write_now()? { Work::Done } else { Work::Flush });
             }
             self.talk.take(&[]);
         }
@@ -201,27 +214,35 @@ impl<F: Framing> Conn<F> {
     async fn wait_for(&mut self, todo: Box<Todo>) -> io::Result<()> {
         match *todo {
             Todo::Stanza(stanza) => {
-                if let Some(seat) = &self.seat {
+                if let Some(seat) = &self.held.seat {
                     let _ = seat.send(stanza).await; // as above
                 }
                 Ok(())
             }
             Todo::Ask(question) => self.ask(question).await,
             Todo::StartTls => self.start_tls().await,
+            Todo::Resume(user, previd, h) => self.resume(&user, &previd, h).await,
+            Todo::Reply(_) | Todo::Acked(_) | Todo::Enable(_) => Ok(()), // done at once
         }
     }
 
     async fn ask(&mut self, question: Question) -> io::Result<()> {
         self.flush().await?;
-        let link: Arc<dyn Link> = self.outbox.clone();
+        let link: Arc<dyn Link> = self.held.outbox.clone();
         let Answered { input, seat } = self.world.logins.answer(question, link).await;
         if let Some(seat) = seat {
-            self.seat = Some(seat);
-            self.guest = None;
-            self.wire.forget_exporter();
+            self.held.seat = Some(seat);
+            self.world.silence.mind(&self.held.outbox);
+            self.logged_in();
         }
         self.talk.tell(input);
         Ok(())
+    }
+
+    /// What only a login needs is let go.
+    fn logged_in(&mut self) {
+        self.guest = None;
+        self.wire.forget_exporter();
     }
 
     async fn start_tls(&mut self) -> io::Result<()> {
@@ -236,7 +257,7 @@ impl<F: Framing> Conn<F> {
         let left = left.unwrap_or(self.world.handshake_time());
         let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
         tokio::time::timeout(left, self.wire.shake_hands()).await.map_err(timed_out)??;
-        self.outbox.secured();
+        self.held.outbox.secured();
         let exporter = self.wire.exporter();
         self.talk.tell(c2s::Input::Secured(c2s::Channel { exporter }));
         Ok(())
@@ -244,8 +265,9 @@ impl<F: Framing> Conn<F> {
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wake>> {
         // The socket and the outbox take turns, so that a client to whom much is said is still heard.
-        let heard_last = self.mails == 0;
-        if heard_last && let Poll::Ready(mail) = self.outbox.poll_mail(cx) {
+        let heard_last = self.mails == 0 && !self.doomed;
+        let room = self.has_room();
+        if heard_last && let Poll::Ready(mail) = self.held.outbox.poll_mail(cx, room) {
             self.mails = 1;
             return Poll::Ready(Ok(Wake::Mail(mail)));
         }
@@ -254,10 +276,13 @@ impl<F: Framing> Conn<F> {
         match self.wire.poll_read(cx, |bytes| talk.take(bytes)) {
             Poll::Ready(Ok(Some(()))) => {
                 self.mails = 0;
+                self.doomed = false;
+                self.held.outbox.heard(self.world.silence.now());
                 return Poll::Ready(Ok(Wake::Read));
             }
             Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Wake::Eof)),
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+            Poll::Pending if self.doomed => return Poll::Ready(Ok(Wake::Gone)),
             Poll::Pending => {}
         }
         if !heard_last {
@@ -267,7 +292,7 @@ impl<F: Framing> Conn<F> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let Poll::Ready(mail) = self.outbox.poll_mail(cx) {
+            if let Poll::Ready(mail) = self.held.outbox.poll_mail(cx, room) {
                 self.mails += 1;
                 return Poll::Ready(Ok(Wake::Mail(mail)));
             }

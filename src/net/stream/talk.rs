@@ -3,8 +3,9 @@
 
 use super::{Fed, Framing, Input};
 use crate::net::login::{self, Question};
-use herald_xmpp::Stanza;
+use herald_session::Delivery;
 use herald_xmpp::stream::c2s;
+use herald_xmpp::{BareJid, Stanza};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,18 +22,27 @@ pub(super) struct Talk<F> {
     /// To be written before anything is waited for.
     pub out: Vec<u8>,
     pub ended: bool,
+    /// The server has ended it, with an error.
+    pub failed: bool,
+    /// Are stanzas counted (XEP-0198)?
+    pub managed: bool,
 }
 
 /// What has to be waited for.
 pub(super) enum Todo {
     Stanza(Arc<Stanza>),
+    Reply(Stanza),
     Ask(Question),
     StartTls,
+    /// XEP-0198.
+    Enable(Option<u32>),
+    Acked(u32),
+    Resume(BareJid, String, u32),
 }
 
 impl<F: Framing> Talk<F> {
     pub fn new(framing: F, machine: c2s::Stream) -> Talk<F> {
-        Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false }
+        Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false, failed: false, managed: false }
     }
 
     /// Lets the machines take what came (or, without bytes, what was kept), up to the first thing
@@ -82,12 +92,15 @@ impl<F: Framing> Talk<F> {
 
     fn put(&mut self, output: c2s::Output) {
         login::count(&output);
-        let Talk { framing, out, todo, .. } = self;
+        let Talk { framing, out, todo, managed, failed, .. } = self;
         match output {
             c2s::Output::Open(open) => framing.write_open(&open, out),
             c2s::Output::Restart => framing.restart(),
             c2s::Output::Element(xml) => framing.write_xml(&xml, out),
-            c2s::Output::Error(error) => framing.write_error(&error, out),
+            c2s::Output::Error(error) => {
+                *failed = true;
+                framing.write_error(&error, out);
+            }
             c2s::Output::Close => framing.write_close(out),
             c2s::Output::StartTls => todo.push_back(Todo::StartTls),
             c2s::Output::Lookup(user, mechanism) => todo.push_back(Todo::Ask(Question::lookup(user, mechanism))),
@@ -97,6 +110,12 @@ impl<F: Framing> Talk<F> {
             c2s::Output::TakeToken(user, token) => todo.push_back(Todo::Ask(Question::TakeToken(user, token))),
             c2s::Output::CheckBearer(user, token) => todo.push_back(Todo::Ask(Question::CheckBearer(user, token))),
             c2s::Output::Bind(user, resource) => todo.push_back(Todo::Ask(Question::Bind(user, resource))),
+            // A counted one stands in the queue with all others.
+            c2s::Output::Reply(stanza) if *managed => todo.push_back(Todo::Reply(stanza)),
+            c2s::Output::Reply(stanza) => framing.write_stanza(&Delivery::new(stanza), out),
+            c2s::Output::Enable(secs) => todo.push_back(Todo::Enable(secs)),
+            c2s::Output::Acked(h) => todo.push_back(Todo::Acked(h)),
+            c2s::Output::Resume(user, previd, h) => todo.push_back(Todo::Resume(user, previd.into(), h)),
             c2s::Output::Stanza(stanza) => todo.push_back(Todo::Stanza(stanza.into())),
             c2s::Output::Ended => {
                 framing.write_end(out);

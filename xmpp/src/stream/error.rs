@@ -15,6 +15,8 @@ pub struct StreamError {
     pub text: Option<CompactString>,
     /// Where to go instead: `host` or `host:port`, with `see-other-host` only.
     pub host: Option<CompactString>,
+    /// An element of another namespace that says more (section 4.9.4): XML that stands by itself.
+    pub detail: Option<Box<str>>,
 }
 
 /// Makes the conditions and their names on the wire from one table.
@@ -68,12 +70,18 @@ conditions! {
 impl StreamError {
     /// That condition without text.
     pub fn new(condition: Condition) -> StreamError {
-        StreamError { condition, text: None, host: None }
+        StreamError { condition, text: None, host: None, detail: None }
     }
 
     /// The same with words for a human.
     pub fn with_text(mut self, text: impl Into<CompactString>) -> StreamError {
         self.text = Some(text.into());
+        self
+    }
+
+    /// The same with an element of another namespace: XML that stands by itself.
+    pub fn with_detail(mut self, xml: impl Into<Box<str>>) -> StreamError {
+        self.detail = Some(xml.into());
         self
     }
 
@@ -112,6 +120,9 @@ impl StreamError {
             out.extend_from_slice(b"' xml:lang='en'>");
             push_text(out, text);
             out.extend_from_slice(b"</text>");
+        }
+        if let Some(detail) = &self.detail {
+            out.extend_from_slice(detail.as_bytes());
         }
         out.extend_from_slice(b"</stream:error>");
     }

@@ -5,6 +5,7 @@
 //! | [`tcp`] | the framing of RFC 6120: one long document |
 //! | [`ws`] | the framing of RFC 7395: one element in each WebSocket message |
 //! | [`c2s`] | the machine: header, TLS, login, binding, then stanzas |
+//! | [`sm`] | stream management (XEP-0198): what is not acknowledged yet |
 //! | [`StreamError`] | the conditions that end a stream |
 //!
 //! A framing turns bytes into [`Open`], elements and the close; the machine knows no framing. BOSH
@@ -12,6 +13,7 @@
 
 pub mod c2s;
 mod error;
+pub mod sm;
 pub mod tcp;
 pub mod ws;
 

@@ -4,12 +4,15 @@ use crate::client::encode;
 use crate::script::{Run, account, open, settings};
 use herald_xmpp::sasl::Mechanism;
 use herald_xmpp::stanza::{Condition as StanzaCondition, StanzaError};
-use herald_xmpp::stream::c2s::{Channel, Input, Output, Stream, Transport, TransportKind};
+use herald_xmpp::stream::c2s::{Channel, Input, Output, Settings, Stream, Transport, TransportKind};
+use herald_xmpp::stream::sm::{Failed, Resumable};
 use herald_xmpp::stream::{Condition, StreamError};
 use herald_xmpp::xml::Scope;
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
+
+const SM: &str = "xmlns='urn:xmpp:sm:3'";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -21,6 +24,8 @@ enum Step {
     Checked(bool),
     StoreFailed,
     Bound(bool),
+    Enabled(bool),
+    Resumed(bool),
     Fail,
     Tick(u64),
 }
@@ -41,6 +46,13 @@ fn elements() -> impl Strategy<Value = String> {
         "<presence/>".into(),
         "<stream:error/>".into(),
         "<x xmlns='urn:x'/>".into(),
+        format!("<enable {SM} resume='true'/>"),
+        format!("<enable {SM}/>"),
+        format!("<resume {SM} previd='x' h='3'/>"),
+        format!("<r {SM}/>"),
+        format!("<a {SM} h='1'/>"),
+        format!("<a {SM}/>"),
+        "<r xmlns='urn:x'/>".into(),
     ];
     let message = prop_oneof![
         Just("\0juliet\0pencil".to_owned()),
@@ -76,6 +88,8 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => any::<bool>().prop_map(Step::Checked),
         1 => Just(Step::StoreFailed),
         3 => any::<bool>().prop_map(Step::Bound),
+        2 => any::<bool>().prop_map(Step::Enabled),
+        2 => any::<bool>().prop_map(Step::Resumed),
         1 => Just(Step::Fail),
         2 => (0..10u64).prop_map(Step::Tick),
     ]
@@ -85,7 +99,11 @@ fn steps() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Law {
     opened: bool,
+    offered: bool,
     asked_to_bind: bool,
+    asked_to_resume: bool,
+    asked_to_enable: bool,
+    managed: bool,
     bound: bool,
     ended: bool,
     errors: u32,
@@ -114,11 +132,30 @@ impl Law {
                 assert!(self.bound, "a stanza before binding");
                 assert_eq!(stanza.from.as_ref().map(|j| j.as_str()), Some("juliet@localhost/balcony"));
             }
-            Output::Element(xml) => {
-                let binds = xml.contains("<jid>");
+            Output::Reply(stanza) => {
+                let binds = stanza.to_bytes(true).windows(5).any(|w| w == b"<jid>");
                 assert!(!binds || self.asked_to_bind && answer_was_ok, "bound without being asked");
                 self.bound |= binds;
             }
+            Output::Resume(user, previd, h) => {
+                assert_eq!((user.as_str(), previd.as_str(), *h), ("juliet@localhost", "x", 3));
+                assert!(!self.bound && self.offered);
+                self.asked_to_resume = true;
+            }
+            Output::Enable(_) => {
+                assert!(self.bound && self.offered && !self.managed);
+                self.asked_to_enable = true;
+            }
+            Output::Acked(h) => assert!(self.managed && *h == 1),
+            Output::Element(xml) if xml.starts_with("<resumed") => {
+                assert!(self.asked_to_resume && !self.bound && answer_was_ok);
+                (self.bound, self.managed) = (true, true);
+            }
+            Output::Element(xml) if xml.starts_with("<enabled") => {
+                assert!(self.asked_to_enable && !self.managed);
+                self.managed = true;
+            }
+            Output::Element(xml) if xml.starts_with("<a ") => assert!(self.managed),
             _ => {}
         }
         assert!(self.errors <= 1);
@@ -127,9 +164,14 @@ impl Law {
 
 fn obey(kind: TransportKind, secure: bool, steps: &[Step]) {
     let mut now = crate::script::now();
-    let mut stream = Stream::new(now, Arc::new(settings()), Transport { kind, secure, plain_allowed: false }, [9; 32]);
+    let mut stream = Stream::new(
+        now,
+        Arc::new(Settings { sm: true, ..settings() }),
+        Transport { kind, secure, plain_allowed: false },
+        [9; 32],
+    );
     let scope = if kind == TransportKind::Tcp { Scope::CLIENT } else { Scope::HTTPBIND };
-    let mut law = Law::default();
+    let mut law = Law { offered: kind != TransportKind::Bosh, ..Law::default() };
     for step in steps {
         let balcony = || "juliet@localhost/balcony".parse().unwrap();
         let mut answer_was_ok = false;
@@ -145,6 +187,12 @@ fn obey(kind: TransportKind, secure: bool, steps: &[Step]) {
                 answer_was_ok = *ok;
                 Input::Bound(if *ok { Ok(balcony()) } else { Err(StanzaError::new(StanzaCondition::Conflict)) })
             }
+            Step::Enabled(ok) => Input::Enabled(ok.then(|| Resumable { id: "x".into(), secs: 10 })),
+            Step::Resumed(ok) => {
+                answer_was_ok = *ok;
+                let failed = Failed { condition: StanzaCondition::ItemNotFound, h: Some(5) };
+                Input::Resumed(if *ok { Ok((balcony(), 7)) } else { Err(failed) })
+            }
             Step::Fail => Input::Fail(StreamError::new(Condition::Reset)),
             Step::Tick(secs) => {
                 now += Duration::from_secs(*secs);
@@ -157,6 +205,7 @@ fn obey(kind: TransportKind, secure: bool, steps: &[Step]) {
         }
         assert_eq!(stream.ended(), law.ended);
         assert_eq!(stream.jid().is_some(), law.bound && !law.ended);
+        assert_eq!(stream.handled().is_some(), law.managed);
         assert!(!(stream.ended() && (stream.waiting() || stream.deadline().is_some())));
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod framing;
 mod headers;
 mod login;
+mod managed;
 mod sasl;
 mod script;
 mod transports;

@@ -14,6 +14,7 @@
 //! | `owner USER`, `nobodys` | whose token it is |
 //! | `close`, `secured`, `exporter`, `store-failed`, `tick SECS` | what they say (`exporter` is `secured` with one) |
 //! | `bound JID`, `refused CONDITION`, `fail CONDITION` | answers to Bind, and [`Input::Fail`] |
+//! | `enabled ID SECS`, `enabled`, `resumed JID H`, `not-resumed CONDITION H` | answers to Enable and Resume |
 //!
 //! The transcript has the outputs, base64 read where it is text.
 
@@ -22,6 +23,7 @@ use expect_test::Expect;
 use herald_xmpp::sasl::{Credentials, Hash, Mechanism, TokenId, TokenKeys};
 use herald_xmpp::stanza::{Condition as StanzaCondition, StanzaError};
 use herald_xmpp::stream::c2s::{Channel, Input, Output, Settings, StartTls, Stream, Transport, TransportKind};
+use herald_xmpp::stream::sm::{Failed, Resumable};
 use herald_xmpp::stream::{Condition, Open, StreamError};
 use herald_xmpp::xml::{Scope, check as check_xml};
 use std::sync::Arc;
@@ -48,6 +50,7 @@ pub struct Run {
 pub fn settings() -> Settings {
     let mut settings = Settings::new("localhost".parse().unwrap(), [3; 32]);
     settings.scram_iterations = 16;
+    settings.sm = false;
     settings
 }
 
@@ -81,7 +84,8 @@ impl Run {
                 "starttls-offered" => settings.starttls = StartTls::Offered,
                 "starttls-off" => settings.starttls = StartTls::Off,
                 "no-extras" => (settings.roster_versions, settings.preapproval) = (false, false),
-                "sm" => settings.features_bound = "<sm xmlns='urn:xmpp:sm:3'/>".into(),
+                "sm" => settings.sm = true,
+                "more" => settings.features_bound = "<c xmlns='urn:c'/>".into(),
                 "sha256-only" => settings.mechanisms = vec![Mechanism::ScramSha256],
                 other => panic!("unknown word {other}"),
             }
@@ -115,6 +119,19 @@ impl Run {
             "refused" => {
                 let condition = StanzaCondition::of_name(rest).expect("a condition");
                 self.give(Input::Bound(Err(StanzaError::new(condition))));
+            }
+            "enabled" => self.give(Input::Enabled(match rest.split_once(' ') {
+                Some((id, secs)) => Some(Resumable { id: id.into(), secs: secs.parse().unwrap() }),
+                None => None,
+            })),
+            "resumed" => {
+                let (jid, h) = rest.split_once(' ').expect("a JID and a count");
+                self.give(Input::Resumed(Ok((jid.parse().unwrap(), h.parse().unwrap()))));
+            }
+            "not-resumed" => {
+                let (condition, h) = rest.split_once(' ').map_or((rest, None), |(c, h)| (c, h.parse().ok()));
+                let condition = StanzaCondition::of_name(condition).expect("a condition");
+                self.give(Input::Resumed(Err(Failed { condition, h })));
             }
             "fail" => {
                 let condition = *Condition::ALL.iter().find(|c| c.name() == rest).expect("a condition");
@@ -165,6 +182,10 @@ impl Run {
                     readable(&self.last_element)
                 }
                 Output::Error(e) => format!("error {e}"),
+                Output::Reply(stanza) => String::from_utf8(stanza.to_bytes(true).to_vec()).unwrap(),
+                Output::Enable(secs) => format!("enable {secs:?}"),
+                Output::Resume(user, previd, h) => format!("resume {user} {previd} {h}"),
+                Output::Acked(h) => format!("acked {h}"),
                 Output::Stanza(stanza) => String::from_utf8(stanza.to_bytes(false).to_vec()).unwrap(),
                 Output::Bind(user, resource) => {
                     format!("bind {user} {}", resource.as_ref().map_or("(any)", |r| r.as_str()))

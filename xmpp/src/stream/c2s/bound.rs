@@ -1,6 +1,7 @@
-//! Once a resource is bound: stanzas.
+//! Once a resource is bound: stanzas, each counted where the stream is managed.
 
-use super::{Condition, Output, State, Stream, StreamError};
+use super::managed::Managed;
+use super::{Condition, Output, State, Stream, StreamError, first_tag, sm};
 use crate::jid::{FullJid, Jid};
 use crate::ns;
 use crate::stanza::{Condition as StanzaCondition, IqType, Kind, Refusal, Stanza, StanzaError};
@@ -11,18 +12,28 @@ use compact_str::CompactString;
 pub(super) struct Bound {
     pub jid: FullJid,
     pub lang: Option<CompactString>, // of the client's header
+    pub managed: Option<Managed>,    // none: not offered
 }
 
 /// What is answered here and goes no further.
 enum Here {
     Bind,
     Session,
+    Pong,
 }
+
+/// The id of the server's own pings (XEP-0199) to a client: what answers one goes no further.
+pub const PING_ID: &str = "herald-ping";
 
 impl Stream {
     pub(super) fn on_bound_element(&mut self, xml: &str, scope: &Scope) {
-        let State::Bound(bound) = &self.state else { return };
-        let mut stanza = match Stanza::parse(xml, scope) {
+        if sm::Command::may_be(first_tag(xml)) && self.on_command(xml, scope) {
+            return;
+        }
+        let parsed = Stanza::parse(xml, scope);
+        let State::Bound(bound) = &mut self.state else { return };
+        bound.count();
+        let mut stanza = match parsed {
             Ok(stanza) => stanza,
             Err(refusal) => return self.on_refusal(refusal),
         };
@@ -34,7 +45,8 @@ impl Stream {
             stanza.lang.clone_from(&bound.lang);
         }
         match here(&stanza, &bound.jid) {
-            Some(Here::Session) => self.push_stanza_element(&Stanza { from: None, to: None, ..stanza.result("") }),
+            Some(Here::Session) => self.push(Output::Reply(Stanza { from: None, to: None, ..stanza.result("") })),
+            Some(Here::Pong) => {}
             Some(Here::Bind) => {
                 // RFC 6120 section 7.6.2: one resource on one stream.
                 let error = StanzaError::new(StanzaCondition::NotAllowed);
@@ -45,8 +57,8 @@ impl Stream {
     }
 
     pub(super) fn on_refusal(&mut self, refusal: Refusal) {
-        if let Some(reply) = &refusal.reply {
-            self.push_stanza_element(reply);
+        if let Some(reply) = refusal.reply {
+            self.push(Output::Reply(*reply));
         }
         if let Some(fault) = refusal.stream {
             self.fail(fault);
@@ -62,12 +74,17 @@ fn own(from: &Jid, jid: &FullJid) -> bool {
 /// Binding, and the session of RFC 3921, which does nothing any more: both are between the stream and
 /// its server.
 fn here(stanza: &Stanza, jid: &FullJid) -> Option<Here> {
-    if !matches!(stanza.kind, Kind::Iq(IqType::Set)) {
-        return None;
-    }
+    let Kind::Iq(kind) = stanza.kind else { return None };
     let to_server = |to: &Jid| to.as_str() == jid.domain() || to.as_str() == jid.bare_str();
     if !stanza.to.as_ref().is_none_or(to_server) {
         return None;
+    }
+    match kind {
+        IqType::Set => {}
+        IqType::Get => return None,
+        IqType::Result | IqType::Error => {
+            return (stanza.id.as_deref() == Some(PING_ID)).then_some(Here::Pong);
+        }
     }
     let child = stanza.children().next()?;
     if child.is("session", ns::SESSION) {

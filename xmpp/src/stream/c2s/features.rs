@@ -33,7 +33,7 @@ pub(super) fn of_stranger(settings: &Settings, login: &Login) -> String {
 }
 
 /// After the login: binding, and what a bound client may use.
-pub(super) fn of_user(settings: &Settings) -> String {
+pub(super) fn of_user(settings: &Settings, manageable: bool) -> String {
     let mut out = begin();
     push(&mut out, format_args!("<bind xmlns='{}'/>", ns::BIND));
     push(&mut out, format_args!("<session xmlns='{}'><optional/></session>", ns::SESSION));
@@ -42,6 +42,9 @@ pub(super) fn of_user(settings: &Settings) -> String {
     }
     if settings.preapproval {
         push(&mut out, format_args!("<sub xmlns='{}'/>", ns::PREAPPROVAL));
+    }
+    if manageable {
+        push(&mut out, format_args!("<sm xmlns='{}'/>", ns::SM));
     }
     out.push_str(&settings.features_bound);
     end(out)

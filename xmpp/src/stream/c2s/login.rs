@@ -1,5 +1,6 @@
 //! From the first header to a bound resource.
 
+use super::managed::Managed;
 use super::sasl::Talk;
 use super::{
     Bound, Channel, Condition, Open, Output, Settings, StartTls, State, Stream, StreamError, Transport, TransportKind,
@@ -15,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use compact_str::CompactString;
 use std::time::Instant;
 
-/// Tries to bind a resource on one stream. One more ends it with `policy-violation`.
+/// Tries to bind a resource on one stream, or to resume another. One more ends it with `policy-violation`.
 pub const BIND_TRIES_MAX: u32 = 8;
 
 /// The longest language tag that is remembered, in bytes (RFC 5646 section 4.4.1). A longer one is ignored.
@@ -30,7 +31,7 @@ pub(super) struct Login {
     pub stage: Stage,
     entropy: [u8; 32],
     drawn: u32, // ids and nonces made so far
-    lang: Option<CompactString>,
+    pub lang: Option<CompactString>,
 }
 
 /// How far it is. The answers that are awaited are named last.
@@ -47,6 +48,8 @@ pub(super) enum Stage {
     Securing,
     /// Awaits the address, for the iq of that id.
     Binding(BareJid, CompactString, u32),
+    /// Awaits the stream of that name.
+    Resuming(BareJid, CompactString, u32),
 }
 
 impl Login {
@@ -65,7 +68,7 @@ impl Login {
 
     pub fn waiting(&self) -> bool {
         match &self.stage {
-            Stage::Securing | Stage::Binding(..) => true,
+            Stage::Securing | Stage::Binding(..) | Stage::Resuming(..) => true,
             Stage::Talking(talk) => talk.waiting(),
             Stage::Opening(_) | Stage::Stranger | Stage::Unbound(..) => false,
         }
@@ -79,7 +82,7 @@ impl Login {
     pub fn user(&self) -> Option<&BareJid> {
         match &self.stage {
             Stage::Opening(user) => user.as_ref(),
-            Stage::Unbound(user, _) | Stage::Binding(user, ..) => Some(user),
+            Stage::Unbound(user, _) | Stage::Binding(user, ..) | Stage::Resuming(user, ..) => Some(user),
             Stage::Stranger | Stage::Talking(_) | Stage::Securing => None,
         }
     }
@@ -87,6 +90,11 @@ impl Login {
     /// Must TLS come before all else?
     pub fn tls_first(&self, settings: &Settings) -> bool {
         self.starttls_offered(settings) && settings.starttls == StartTls::Required
+    }
+
+    /// May the stream be managed (XEP-0198)? BOSH keeps a promise of its own.
+    pub fn manageable(&self, settings: &Settings) -> bool {
+        settings.sm && self.transport.kind != TransportKind::Bosh
     }
 
     pub fn starttls_offered(&self, settings: &Settings) -> bool {
@@ -104,7 +112,7 @@ impl Login {
 impl Stream {
     pub(super) fn on_open(&mut self, open: Open) {
         let user = match &mut self.state {
-            State::Over => return,
+            State::Over(_) => return,
             State::Bound(_) => return self.out_of_turn(),
             State::Login(login) => match &mut login.stage {
                 Stage::Opening(user) => user.take(),
@@ -123,7 +131,7 @@ impl Stream {
             return self.fail(e);
         }
         let features = match &login.stage {
-            Stage::Unbound(..) => features::of_user(&self.settings),
+            Stage::Unbound(..) => features::of_user(&self.settings, login.manageable(&self.settings)),
             _ => features::of_stranger(&self.settings, login),
         };
         self.push(Output::Element(features));
@@ -179,6 +187,9 @@ impl Stream {
         let State::Login(login) = &self.state else { return };
         let stanza = matches!(element.name(), "message" | "presence" | "iq")
             && matches!(element.ns(), ns::CLIENT | ns::HTTPBIND);
+        if element.ns() == ns::SM && login.manageable(&self.settings) {
+            return self.on_early_command(&element);
+        }
         match (&login.stage, element.ns()) {
             (Stage::Opening(_), _) => {
                 self.fail(StreamError::new(Condition::BadFormat).with_text("A stream begins with its header."));
@@ -238,10 +249,14 @@ impl Stream {
         let Stage::Unbound(user, tries) = &login.stage else { return };
         let (user, tries) = (user.clone(), tries + 1);
         if tries > BIND_TRIES_MAX {
-            return self.fail(StreamError::new(Condition::PolicyViolation).with_text("Too many tries to bind."));
+            return self.too_many_tries();
         }
         login.stage = Stage::Binding(user.clone(), stanza.id.clone().unwrap_or_default(), tries);
         self.push(Output::Bind(user, wanted));
+    }
+
+    pub(super) fn too_many_tries(&mut self) {
+        self.fail(StreamError::new(Condition::PolicyViolation).with_text("Too many tries to bind."));
     }
 
     pub(super) fn on_bound(&mut self, result: Result<FullJid, StanzaError>) {
@@ -254,8 +269,9 @@ impl Stream {
         match result {
             Ok(jid) => {
                 let lang = login.lang.take();
-                self.push_stanza_element(&iq.result(bind_payload(&jid)));
-                self.state = State::Bound(Bound { jid, lang });
+                let managed = login.manageable(&self.settings).then_some(Managed::Off);
+                self.push(Output::Reply(iq.result(bind_payload(&jid))));
+                self.state = State::Bound(Bound { jid, lang, managed });
             }
             Err(e) => {
                 login.stage = Stage::Unbound(user, tries);
@@ -268,7 +284,7 @@ impl Stream {
         if let Some(mut reply) = stanza.error(e) {
             // From the account itself, to the stream's end: neither needs saying.
             (reply.from, reply.to) = (None, None);
-            self.push_stanza_element(&reply);
+            self.push(Output::Reply(reply));
         }
     }
 }

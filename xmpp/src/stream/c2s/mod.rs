@@ -13,13 +13,16 @@
 //! - read with [`limits`](Stream::limits), which are tighter before the login;
 //! - check elements ([`xml::check`](crate::xml::check)) before giving them in: the framings do.
 //!
-//! Stanzas *to* the client do not pass here: once bound, the driver writes them itself.
+//! Stanzas *to* the client do not pass here: once bound, the driver writes them itself, and keeps them
+//! in a [`Queue`](super::sm::Queue) where the client has asked for stream management (XEP-0198).
 
 mod bound;
 mod features;
 mod login;
+mod managed;
 mod sasl;
 
+use super::sm;
 use super::{Condition, Open, StreamError};
 use crate::jid::{BareJid, FullJid, Resource};
 use crate::ns;
@@ -27,6 +30,8 @@ use crate::sasl::{Credentials, Mechanism, Password, TokenId, TokenKeys, bearer};
 use crate::stanza::{Stanza, StanzaError};
 use crate::xml::{Element, Limits, Scope};
 use bound::Bound;
+pub use bound::PING_ID;
+use compact_str::CompactString;
 use login::Login;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -61,6 +66,8 @@ pub struct Settings {
     pub roster_versions: bool,
     /// Offer to approve subscriptions beforehand (RFC 6121 section 3.4)?
     pub preapproval: bool,
+    /// Offer stream management (XEP-0198)? Over BOSH it is not offered in any case.
+    pub sm: bool,
     /// More features for a client that is logged in: XML that stands by itself.
     pub features_bound: String,
 }
@@ -127,6 +134,10 @@ pub enum Input<'a> {
     StoreFailed,
     /// Answers [`Output::Bind`].
     Bound(Result<FullJid, StanzaError>),
+    /// Answers [`Output::Enable`]: managed from now on; `None` when it cannot be resumed.
+    Enabled(Option<sm::Resumable>),
+    /// Answers [`Output::Resume`]: the address, and how many stanzas came in before.
+    Resumed(Result<(FullJid, u32), sm::Failed>),
     /// We end the stream: conflict, shutdown, a fault of the framing...
     Fail(StreamError),
     /// The [`deadline`](Stream::deadline) has come.
@@ -161,6 +172,16 @@ pub enum Output {
     CheckBearer(Option<BareJid>, Password),
     /// Bind this resource, or one you choose; answer with [`Input::Bound`].
     Bind(BareJid, Option<Resource>),
+    /// Manage the stream; answer with [`Input::Enabled`]. With how long it is to be resumable at most, in
+    /// seconds, when it is. What is sent behind the answer is counted.
+    Enable(Option<u32>),
+    /// Resume the stream of that user and name, of which the client has handled so much; answer with
+    /// [`Input::Resumed`], or [`Input::Fail`] when that is more than was sent.
+    Resume(BareJid, CompactString, u32),
+    /// The client has handled all up to this one.
+    Acked(u32),
+    /// Send this stanza: it is counted, as those are that do not come from here.
+    Reply(Stanza),
     /// A stanza of the client. Its `from` is the full JID; without `to` it is for the client's own account.
     Stanza(Stanza),
     /// It is over; the last output. Close the connection.
@@ -177,7 +198,8 @@ pub struct Stream {
 enum State {
     Login(Box<Login>),
     Bound(Bound),
-    Over,
+    /// How many stanzas were handled, where they were counted.
+    Over(Option<u32>),
 }
 
 impl Settings {
@@ -204,6 +226,7 @@ impl Settings {
             bearer_refused: bearer::REFUSED.into(),
             roster_versions: true,
             preapproval: true,
+            sm: true,
             features_bound: String::new(),
         }
     }
@@ -236,6 +259,8 @@ impl Stream {
             Input::Bearer(user) => self.on_bearer(user),
             Input::StoreFailed => self.on_store_failed(),
             Input::Bound(result) => self.on_bound(result),
+            Input::Enabled(resumable) => self.on_enabled(resumable),
+            Input::Resumed(result) => self.on_resumed(result),
         }
     }
 
@@ -252,7 +277,7 @@ impl Stream {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Login(login) => Some(login.deadline),
-            State::Bound(_) | State::Over => None,
+            State::Bound(_) | State::Over(_) => None,
         }
     }
 
@@ -260,7 +285,17 @@ impl Stream {
     pub fn waiting(&self) -> bool {
         match &self.state {
             State::Login(login) => login.waiting(),
-            State::Bound(_) | State::Over => false,
+            State::Bound(bound) => bound.waiting(),
+            State::Over(_) => false,
+        }
+    }
+
+    /// How many stanzas of the client were handled, when it is counted.
+    pub fn handled(&self) -> Option<u32> {
+        match &self.state {
+            State::Bound(bound) => bound.handled(),
+            State::Over(handled) => *handled,
+            State::Login(_) => None,
         }
     }
 
@@ -276,20 +311,20 @@ impl Stream {
     pub fn jid(&self) -> Option<&FullJid> {
         match &self.state {
             State::Bound(bound) => Some(&bound.jid),
-            State::Login(_) | State::Over => None,
+            State::Login(_) | State::Over(_) => None,
         }
     }
 
     /// Has it ended? Then there is nothing more to do once the outputs are drained.
     pub fn ended(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, State::Over(_))
     }
 
     fn on_element(&mut self, xml: &str, scope: &Scope) {
         let is_error = |e: &Element<'_>| e.is("error", ns::STREAM);
         match &self.state {
-            State::Over => {}
-            State::Login(login) if login.waiting() => self.out_of_turn(),
+            State::Over(_) => {}
+            _ if self.waiting() => self.out_of_turn(),
             // The client's stream error: it ends the stream, and an error is not answered with an error.
             _ if memchr::memmem::find(first_tag(xml), b"error").is_some()
                 && Element::parse(xml, scope).is_ok_and(|e| is_error(&e)) =>
@@ -329,7 +364,7 @@ impl Stream {
 
     fn over(&mut self) {
         if !self.ended() {
-            self.state = State::Over;
+            self.state = State::Over(self.handled());
             self.push(Output::Ended);
         }
     }
@@ -339,7 +374,7 @@ impl Stream {
         match &self.state {
             State::Login(login) => login.is_open(),
             State::Bound(_) => true,
-            State::Over => false,
+            State::Over(_) => false,
         }
     }
 
@@ -348,12 +383,6 @@ impl Stream {
             self.outputs.reserve_exact(1);
         }
         self.outputs.push_back(output);
-    }
-
-    fn push_stanza_element(&mut self, stanza: &Stanza) {
-        let mut out = Vec::with_capacity(stanza.bytes_len());
-        stanza.write(None, true, &mut out);
-        self.push(Output::Element(String::from_utf8(out).unwrap_or_default()));
     }
 }
 
