@@ -120,10 +120,11 @@ impl Run {
                 let condition = StanzaCondition::of_name(rest).expect("a condition");
                 self.give(Input::Bound(Err(StanzaError::new(condition))));
             }
-            "enabled" => self.give(Input::Enabled(match rest.split_once(' ') {
-                Some((id, secs)) => Some(Resumable { id: id.into(), secs: secs.parse().unwrap() }),
-                None => None,
-            })),
+            "enabled" => {
+                let resumable = rest.split_once(' ');
+                let resumable = resumable.map(|(id, secs)| Resumable { id: id.into(), secs: secs.parse().unwrap() });
+                self.give(Input::Enabled(resumable));
+            }
             "resumed" => {
                 let (jid, h) = rest.split_once(' ').expect("a JID and a count");
                 self.give(Input::Resumed(Ok((jid.parse().unwrap(), h.parse().unwrap()))));
