@@ -1,6 +1,6 @@
 //! The server, put together: from a configuration to the ready banner, and down again.
 
-use crate::admin::{Admin, Phase, State, Token};
+use crate::admin::{Admin, Phase, State, Token, WaysIn};
 use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
 use crate::files::{self, write_whole};
@@ -68,17 +68,24 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
         Arc::new(herald_session::clock::SystemClock),
     );
     let tokens = Arc::new(Tokens::new(config.auth.tokens_max));
-    let state =
-        Arc::new(State::new(config.clone(), sessions.clone(), store.clone(), tokens.clone(), system, token, started));
     let net = Net::start(Setup {
         config: config.clone(),
         sessions: sessions.clone(),
         store: store.clone(),
         tls: certificate.tls.clone(),
-        tokens,
+        tokens: tokens.clone(),
         secret: files::secret(&config.data_dir.join(SECRET))?,
     })
     .await?;
+    let state = Arc::new(State::new(
+        config.clone(),
+        sessions.clone(),
+        store.clone(),
+        WaysIn { tokens, prebind: net.prebind() },
+        system,
+        token,
+        started,
+    ));
     let mut addresses: BTreeMap<&'static str, SocketAddr> = net.addresses().iter().copied().collect();
     let admin = match config.listen.admin {
         Some(address) => {

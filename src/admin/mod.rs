@@ -23,6 +23,7 @@ mod tests;
 mod token;
 mod users;
 
+pub use login::WaysIn;
 pub use status::{Phase, State};
 pub use token::Token;
 
@@ -67,6 +68,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::PUT, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::change) },
     Endpoint { method: Method::DELETE, path: "/api/v1/users/{uid}", open: false, route: || web::to(users::delete) },
     Endpoint { method: Method::POST, path: "/api/v1/token", open: false, route: || web::to(login::token) },
+    Endpoint { method: Method::POST, path: "/api/v1/prebind", open: false, route: || web::to(login::prebind) },
     Endpoint { method: Method::GET, path: "/api/v1/sessions", open: false, route: || web::to(sessions::list) },
     Endpoint { method: Method::POST, path: "/api/v1/kick", open: false, route: || web::to(sessions::kick) },
     Endpoint { method: Method::GET, path: "/api/v1/actors", open: false, route: || web::to(observer::actors) },

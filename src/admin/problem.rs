@@ -40,6 +40,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed" METHOD_NOT_ALLOWED;
     /// The account is there already.
     UserExists = "user_exists" CONFLICT;
+    /// The user has as many resources as one may have.
+    TooManyResources = "too_many_resources" CONFLICT;
     /// The body is too large.
     TooLarge = "too_large" PAYLOAD_TOO_LARGE;
     /// The body is not said to be JSON.

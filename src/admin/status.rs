@@ -1,10 +1,10 @@
 //! `/healthz`, `/metrics`, `/api/v1/status`, `/api/v1/openapi.json`: how the server is.
 
+use super::login::WaysIn;
 use super::problem::{Code, Problem};
 use super::token::Token;
 use crate::config::Config;
 use crate::metrics;
-use crate::tokens::Tokens;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use herald_session::{Sessions, Transport};
@@ -62,7 +62,7 @@ pub struct State {
     pub config: Arc<Config>,
     pub sessions: Sessions,
     pub store: Arc<dyn Store>,
-    pub tokens: Arc<Tokens>,
+    pub ways_in: WaysIn,
     pub system: herald_actor::System,
     pub token: Token,
     pub phase: PhaseCell,
@@ -79,7 +79,7 @@ impl State {
         config: Arc<Config>,
         sessions: Sessions,
         store: Arc<dyn Store>,
-        tokens: Arc<Tokens>,
+        ways_in: WaysIn,
         system: herald_actor::System,
         token: Token,
         started: Instant,
@@ -88,7 +88,7 @@ impl State {
             config,
             sessions,
             store,
-            tokens,
+            ways_in,
             system,
             token,
             phase: PhaseCell(AtomicU8::new(Phase::Starting as u8)),
@@ -139,7 +139,7 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
         sessions: &state.sessions.stats(),
         actors: state.system.len(),
         store: &state.store.stats(),
-        tokens: state.tokens.outstanding(Instant::now()),
+        tokens: state.ways_in.tokens.outstanding(Instant::now()),
         uptime: state.started.elapsed(),
         ready: state.phase.now() == Phase::Ready,
         api_answers: answers,

@@ -134,6 +134,11 @@ settings! {
         /// What waits for one session's next request; beyond it the session is behind, as a
         /// connection is with `limits.outbox_bytes_max`.
         queue_bytes_max: usize = 1_048_576, 65_536..268_435_456 "bytes";
+        /// How long a session made by `POST /api/v1/prebind` waits for its first request when whoever
+        /// asks for it does not say; then it is freed.
+        prebind_ttl_secs: u32 = 120, 1..86_400 "seconds";
+        /// The longest such time that may be asked for.
+        prebind_ttl_max_secs: u32 = 3_600, 1..86_400 "seconds";
     }
 
     /// Stream management (XEP-0198), for clients over TCP and WebSocket that ask for it.

@@ -151,6 +151,15 @@ impl Reader {
                 wrong.push(("listen", key, what));
             }
         }
+        if c.bosh.prebind_ttl_secs > c.bosh.prebind_ttl_max_secs {
+            let what = "`bosh.prebind_ttl_secs` is above `bosh.prebind_ttl_max_secs`".into();
+            let key = if self.places.contains_key(&("bosh", "prebind_ttl_secs")) {
+                "prebind_ttl_secs"
+            } else {
+                "prebind_ttl_max_secs"
+            };
+            wrong.push(("bosh", key, what));
+        }
         for (section, key, what) in wrong {
             let at = self.places.get(&(section, key)).copied().unwrap_or_default();
             self.problem(at..at, what);

@@ -172,6 +172,14 @@ fn what_is_no_toml_is_told_with_its_place() {
 fn keys_that_do_not_go_together_are_refused() {
     check("[tls]\ncertificate = 'c.pem'", expect!["2:1: `tls.certificate` needs `tls.key` beside it"]);
     check("[tls]\nkey = 'k.pem'", expect!["2:1: `tls.key` needs `tls.certificate` beside it"]);
+    check(
+        "[bosh]\nprebind_ttl_max_secs = 60",
+        expect!["2:1: `bosh.prebind_ttl_secs` is above `bosh.prebind_ttl_max_secs`"],
+    );
+    check(
+        "[bosh]\nprebind_ttl_secs = 4_000",
+        expect!["2:1: `bosh.prebind_ttl_secs` is above `bosh.prebind_ttl_max_secs`"],
+    );
     check("[listen]\nhttp = '127.0.0.1:5222'", expect!["2:1: `listen.http` and `listen.xmpp` are both 127.0.0.1:5222"]);
     check("[listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'", expect!["fine"]);
 }

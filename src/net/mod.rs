@@ -12,6 +12,7 @@
 //! | `resume.rs` | streams that go on on another connection (XEP-0198) |
 //! | `silence.rs` | clients that say nothing: asked, and let go |
 //! | `login.rs` | what a stream asks on the way in |
+//! | `prebind.rs` | BOSH sessions that the operator's API makes for a user |
 //! | `lobby.rs` | who is connected and has not logged in |
 
 mod bosh;
@@ -22,6 +23,7 @@ mod listen;
 mod lobby;
 mod login;
 mod outbox;
+mod prebind;
 mod resume;
 mod silence;
 mod stream;
@@ -42,6 +44,7 @@ use herald_xmpp::xml::Limits;
 use listen::Doors;
 use lobby::Lobby;
 use login::Logins;
+pub use prebind::Prebind;
 use resume::Resumables;
 use rustls::ServerConfig;
 use silence::Silence;
@@ -139,6 +142,11 @@ impl Net {
     /// The listeners and the addresses they really have.
     pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Makes sessions that wait for their client.
+    pub fn prebind(&self) -> Prebind {
+        Prebind { world: self.world.clone() }
     }
 
     /// No new connections and sessions from now on; those that have not logged in are told to go. The

@@ -4,4 +4,5 @@
 mod support;
 
 mod door;
+mod prebind;
 mod tokens;

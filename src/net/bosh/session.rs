@@ -6,6 +6,10 @@
 //! into the store) is put into `up`, and one task at a time takes it from there, in order
 //! ([`Live::drain`]): so the order of the rids is the order in which the actor gets the stanzas.
 
+mod prebind;
+
+pub use prebind::Prebound;
+
 use super::Waiting;
 use crate::net::World;
 use crate::net::deadlines::SLOT;
@@ -122,7 +126,14 @@ impl Live {
         let now = Instant::now();
         let stream = world.stream(now, info(via))?;
         let machine = bosh::Session::new(now, world.bosh.settings.clone(), sid, &world.config.domain, body, ticket);
-        let live = Arc::new_cyclic(|myself| Live {
+        let live = Live::assemble(world, via, machine, stream);
+        let link: Weak<dyn Link> = live.myself.clone();
+        live.state.lock().guest = Some(world.lobby.enter(link));
+        Some(live)
+    }
+
+    fn assemble(world: &Arc<World>, via: Via, machine: bosh::Session<Down>, stream: c2s::Stream) -> Arc<Live> {
+        Arc::new_cyclic(|myself| Live {
             world: world.clone(),
             via,
             myself: myself.clone(),
@@ -139,10 +150,7 @@ impl Live {
                 armed: None,
                 gone: false,
             }),
-        });
-        let link: Weak<dyn Link> = live.myself.clone();
-        live.state.lock().guest = Some(world.lobby.enter(link));
-        Some(live)
+        })
     }
 
     /// Was it created over TLS? Then nothing that comes in the clear belongs to it.

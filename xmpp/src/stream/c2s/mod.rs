@@ -240,6 +240,11 @@ impl Stream {
         Stream { settings, state: State::Login(Box::new(login)), outputs: VecDeque::new() }
     }
 
+    /// A stream that is bound already: its client logged in elsewhere. There is no header, and no deadline.
+    pub fn bound(settings: Arc<Settings>, jid: FullJid) -> Stream {
+        Stream { settings, state: State::Bound(Bound { jid, lang: None, managed: None }), outputs: VecDeque::new() }
+    }
+
     /// One thing happened. After [`Output::Ended`] nothing does.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
