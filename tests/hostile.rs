@@ -227,7 +227,7 @@ fn requests_that_are_no_requests_are_refused_in_the_terms_of_http() {
     let mut scene = Scene::new("");
     for (bytes, status) in [
         ("\u{16}\u{3}\u{1}\r\n\r\n", "400"),
-        ("POST /http-bind HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "411"),
+        ("POST /http-bind HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", "501"),
         ("POST /http-bind HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", "400"),
         ("POST /elsewhere HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\nx", "413"),
         ("GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n", "404"),

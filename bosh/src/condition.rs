@@ -122,4 +122,10 @@ impl Refused {
     pub fn too_large(start: &[u8]) -> Refused {
         Refused { condition: Condition::PolicyViolation, sid: crate::body::peek_sid(start), legacy: false }
     }
+
+    /// For a request whose content coding could not be undone: `start` is what came of its body before
+    /// that was seen, perhaps nothing.
+    pub fn undecodable(start: &[u8]) -> Refused {
+        Refused { condition: Condition::BadRequest, ..Refused::too_large(start) }
+    }
 }

@@ -30,6 +30,9 @@ pub struct Settings {
     pub settle_ms: u16,
     /// How long the creation's answer waits for the stream features, in milliseconds. Then it goes without.
     pub features_ms: u16,
+    /// The content codings in which the driver takes requests, comma-separated; empty for none. Said at
+    /// creation (XEP-0124 section 7.2).
+    pub accept: &'static str,
     /// Whether too many empty requests end the session (XEP-0124 sections 11 and 12).
     pub overactivity: bool,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             repeats_max: 30,
             settle_ms: 5,
             features_ms: 2_000,
+            accept: "",
             overactivity: true,
         }
     }

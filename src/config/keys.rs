@@ -116,6 +116,9 @@ settings! {
 
     /// BOSH (XEP-0124), the sessions of browsers behind HTTP.
     bosh Bosh {
+        /// Make sessions over TLS only: a client that asks for one in the clear is sent to
+        /// `http.public_https` (`see-other-uri`). Not for a server behind a proxy that ends TLS.
+        https_only: bool = false;
         /// How long an empty request may be held; what a client asks beyond it is cut to it.
         wait_max_secs: u32 = 55, 1..600 "seconds";
         /// Requests held at a time for one session.
@@ -129,7 +132,8 @@ settings! {
         overactivity: bool = true;
         /// The longest pause that a client may ask for.
         maxpause_secs: u32 = 120, 1..3_600 "seconds";
-        /// The body of one request; a larger one is answered with 413.
+        /// The body of one request, also of one that comes packed; a larger one ends its session with
+        /// `policy-violation`.
         body_bytes_max: usize = 262_144, 10_000..16_777_216 "bytes";
         /// What waits for one session's next request; beyond it the session is behind, as a
         /// connection is with `limits.outbox_bytes_max`.

@@ -136,9 +136,11 @@ impl Reader {
             _ => {}
         }
         let l = &c.listen;
-        if c.websocket.https_only && l.https.is_none() && c.http.public_https.is_none() {
-            let what = "`websocket.https_only` needs `listen.https`, or `http.public_https` to send clients to";
-            wrong.push(("websocket", "https_only", what.into()));
+        for (section, https_only) in [("websocket", c.websocket.https_only), ("bosh", c.bosh.https_only)] {
+            if https_only && l.https.is_none() && c.http.public_https.is_none() {
+                let what = "needs `listen.https`, or `http.public_https` to send clients to";
+                wrong.push((section, "https_only", format!("`{section}.https_only` {what}")));
+            }
         }
         let listeners =
             [("xmpp", l.xmpp), ("xmpps", l.xmpps), ("http", l.http), ("https", l.https), ("admin", l.admin)];

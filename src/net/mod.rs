@@ -279,6 +279,7 @@ fn bosh_settings(config: &Config) -> herald_bosh::Settings {
         maxpause_secs: bosh.maxpause_secs,
         body_bytes_max: bosh.body_bytes_max,
         queue_bytes_max: bosh.queue_bytes_max,
+        accept: "gzip",
         overactivity: bosh.overactivity,
         ..herald_bosh::Settings::default()
     }

@@ -1,7 +1,7 @@
 //! B. Creation (XEP-0124 section 7, XEP-0206 sections 3 and 4).
 
 use crate::scene::{CREATION, HARNESS, Page, Server, auth, creation, post};
-use crate::wire::{Answer, EMPTY};
+use crate::wire::{Answer, Conn, EMPTY};
 
 /// The answer to a creation request with these attributes.
 fn create(attrs: &str) -> Answer {
@@ -137,4 +137,20 @@ fn t25_a_payload_of_the_creation_request_is_not_lost() {
         said = page.ask(1).answer().body; // checking a password takes its time
     }
     assert!(said.contains("<success"), "{said}");
+}
+
+#[test]
+fn t28_an_endpoint_for_https_only() {
+    let server = Server::alone("[bosh]\nhttps_only = true\n[http]\npublic_https = 'https://chat.example'\n");
+    let (page, answer) = Page::try_create(&server, CREATION, "");
+    assert!(page.is_none());
+    answer.terminates("see-other-uri").says("<uri>https://chat.example/http-bind</uri>");
+    let mut secure = Conn::secure(&server);
+    secure.post(&creation(1, &format!("to='localhost' {CREATION}"), ""));
+    assert!(secure.answer().attr("sid").is_some());
+    // Without a name of its own it is where we listen.
+    let server = Server::alone("[bosh]\nhttps_only = true\n");
+    let port = server.herald().address("https").port();
+    let (_, answer) = Page::try_create(&server, CREATION, "");
+    answer.terminates("see-other-uri").says(&format!("<uri>https://localhost:{port}/http-bind</uri>"));
 }

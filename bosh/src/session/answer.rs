@@ -133,6 +133,9 @@ impl<T: Item> Session<T> {
             head.attr("polling", self.settings.polling_secs); // section 11: without it there is no limit
         }
         head.attr("maxpause", self.settings.maxpause_secs);
+        if !self.settings.accept.is_empty() {
+            head.attr("accept", self.settings.accept);
+        }
         head.attr("from", escape_attr(&opening.from));
         if let Some(ver) = opening.version {
             head.attr("ver", ver);

@@ -93,8 +93,16 @@ pub(crate) fn too_large(world: &Arc<World>, via: Via, start: &[u8]) -> Reply {
     broken(world, via, &Refused::too_large(start))
 }
 
+/// A request whose content coding cannot be undone; `start` is what came of its body before that was seen.
+pub(crate) fn undecodable(world: &Arc<World>, via: Via, start: &[u8]) -> Reply {
+    broken(world, via, &Refused::undecodable(start))
+}
+
 async fn create(world: &Arc<World>, via: Via, body: Body, ticket: Ticket) -> Reply {
     let refuse = |condition| now(Answer::refuse(&body, condition));
+    if world.config.bosh.https_only && !via.secure {
+        return now(Answer::see_other(&format!("{}/http-bind", world.https("https").unwrap_or_default())));
+    }
     match body.to() {
         None => return refuse(Condition::ImproperAddressing),
         Some(to) if !world.is_ours(to) => return refuse(Condition::HostUnknown),

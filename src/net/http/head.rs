@@ -1,5 +1,6 @@
 //! One request head, parsed by `httparse` and reduced to what this listener needs (RFC 9112).
 
+use super::encoding::takes_gzip;
 use httparse::{EMPTY_HEADER, Status};
 
 /// Headers in one request; more are refused with 431.
@@ -25,11 +26,32 @@ pub(crate) struct Head {
     pub(crate) keep_alive: bool,
     /// HTTP/1.1 or later: `Connection: close` must be said, and 100-continue may be.
     pub(crate) http_1_1: bool,
-    pub(crate) content_length: usize,
+    /// How the end of the body is known.
+    pub(crate) framing: Framing,
+    /// What the body is packed with.
+    pub(crate) coding: Coding,
+    /// The answer may be packed with gzip.
+    pub(crate) takes_gzip: bool,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
     /// Does the client want to become a WebSocket?
     pub(crate) upgrade: Option<Box<Upgrade>>,
+}
+
+/// How the end of a body is known (RFC 9112 section 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Framing {
+    Length(usize),
+    Chunked,
+}
+
+/// The content coding of a body (RFC 9110 section 8.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coding {
+    Identity,
+    Gzip,
+    /// One that we do not undo, or several.
+    Unknown,
 }
 
 /// The WebSocket handshake of a request (RFC 6455 section 4.2.1).
@@ -68,11 +90,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         path: path_of(request.path.unwrap_or_default()).into(),
         keep_alive: http_1_1,
         http_1_1,
-        content_length: 0,
+        framing: Framing::Length(0),
+        coding: Coding::Identity,
+        takes_gzip: false,
         expects_continue: false,
         upgrade: None,
     };
-    let (mut length, mut websocket, mut connection_upgrade) = (None, false, false);
+    let (mut length, mut chunked, mut websocket, mut connection_upgrade) = (None, false, false, false);
     let mut upgrade = Upgrade { key: None, version: None, xmpp: false };
     for h in request.headers.iter() {
         let is = |name: &str| h.name.eq_ignore_ascii_case(name);
@@ -84,8 +108,21 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
             }
             length = Some(n);
         } else if is("transfer-encoding") {
-            // Nobody's BOSH client chunks its requests; refusing keeps request smuggling out.
-            return Err(BadHead(411, "a request body needs a Content-Length here"));
+            match text() {
+                _ if chunked || !http_1_1 => return Err(BadHead(400, "this Transfer-Encoding has no clear meaning")),
+                coding if coding.eq_ignore_ascii_case("chunked") => chunked = true,
+                _ => return Err(BadHead(501, "the only transfer coding here is chunked")),
+            }
+        } else if is("content-encoding") {
+            head.coding = match (head.coding, text()) {
+                (before, coding) if coding.is_empty() || coding.eq_ignore_ascii_case("identity") => before,
+                (Coding::Identity, coding) if ["gzip", "x-gzip"].iter().any(|g| g.eq_ignore_ascii_case(coding)) => {
+                    Coding::Gzip
+                }
+                _ => Coding::Unknown,
+            };
+        } else if is("accept-encoding") {
+            head.takes_gzip |= takes_gzip(text());
         } else if is("connection") {
             for token in tokens(text()) {
                 if token.eq_ignore_ascii_case("close") {
@@ -108,7 +145,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
             upgrade.xmpp |= tokens(text()).any(|t| t == "xmpp");
         }
     }
-    head.content_length = length.unwrap_or(0);
+    head.framing = match length {
+        // Whoever stands in front of us may have believed the other one (RFC 9112 section 6.3).
+        Some(_) if chunked => return Err(BadHead(400, "both Content-Length and Transfer-Encoding")),
+        _ if chunked => Framing::Chunked,
+        length => Framing::Length(length.unwrap_or(0)),
+    };
     head.upgrade = (websocket && connection_upgrade).then(|| Box::new(upgrade));
     Ok(Some((head, len)))
 }
@@ -149,8 +191,8 @@ mod tests {
         let (head, len) = parse(text.as_bytes()).unwrap().unwrap();
         assert_eq!(len, text.len());
         assert_eq!(
-            (head.method, &*head.path, head.content_length, head.keep_alive),
-            (Method::Post, "/http-bind", 5, true)
+            (head.method, &*head.path, head.framing, head.keep_alive),
+            (Method::Post, "/http-bind", Framing::Length(5), true)
         );
     }
 
@@ -173,12 +215,29 @@ mod tests {
             ("POST / HTTP/1.1\nContent-Length: 5\nContent-Length: 6\n\n", 400),
             ("POST / HTTP/1.1\nContent-Length: +5\n\n", 400),
             ("POST / HTTP/1.1\nContent-Length: 99999999999999999999999\n\n", 400),
-            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\n\n", 411),
+            ("POST / HTTP/1.1\nTransfer-Encoding: gzip, chunked\n\n", 501),
+            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n", 400),
+            ("POST / HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 5\n\n", 400),
+            ("POST / HTTP/1.0\nTransfer-Encoding: chunked\n\n", 400),
             ("GET / HTTP/2.0\n\n", 505),
             ("<stream:stream>\n\n", 400),
             (&many, 431),
         ] {
             assert_eq!(head(text).unwrap_err().0, status, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_body_is_packed_with() {
+        for (fields, framing, coding) in [
+            ("Transfer-Encoding: Chunked\n", Framing::Chunked, Coding::Identity),
+            ("Content-Encoding: GZIP\n", Framing::Length(0), Coding::Gzip),
+            ("Content-Encoding: identity\n", Framing::Length(0), Coding::Identity),
+            ("Content-Encoding: gzip, gzip\n", Framing::Length(0), Coding::Unknown),
+            ("Content-Encoding: gzip\nContent-Encoding: gzip\n", Framing::Length(0), Coding::Unknown),
+        ] {
+            let head = head(&format!("POST / HTTP/1.1\n{fields}\n")).unwrap().unwrap().0;
+            assert_eq!((head.framing, head.coding), (framing, coding), "{fields}");
         }
     }
 

@@ -4,17 +4,36 @@
 //! timer here: the task is woken by the answer or by the socket. Requests are answered in the order
 //! in which they came; a few more may be read meanwhile, because the second request of a BOSH session
 //! is what ends the wait of the first, also when a client puts both on one connection.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `head.rs` | the head of a request |
+//! | `request.rs` | whole requests, taken from what came; `chunked.rs` and `encoding.rs` undo codings |
+//! | `route.rs` | what is at which path |
+//! | `response.rs` | what goes back |
+//!
+//! There is no HTTP/2. A connection that parks here costs its socket and a few words; one of HTTP/2 owes its
+//! peer a table of header fields (4 KB each way unless both agree on less), windows for each stream and
+//! for itself, and a list of streams, for as long as it is open, and clients hold one request each on it:
+//! nothing that it would share is there to be shared. Whoever wants it for the pages themselves puts a proxy
+//! in front, which speaks HTTP/2 to browsers and HTTP/1.1 to us.
 
+mod chunked;
+mod encoding;
 mod head;
+mod request;
 mod response;
+mod route;
 
 use super::World;
 use super::bosh;
 use super::wire::Wire;
 use super::ws;
-use head::{BadHead, Head};
+use head::BadHead;
 pub(crate) use head::{Method, Upgrade};
+use request::{Bounds, Next, Reader, Request};
 pub(crate) use response::Response;
+use route::{is_bosh, route};
 use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::io;
@@ -27,8 +46,6 @@ use tokio::time::{Sleep, sleep};
 
 /// How long a connection may rest between two requests.
 const KEEP_ALIVE_SECS: u32 = 75;
-/// Of a body that is too large, so much is read before it is refused: the session stands in it.
-const BODY_START_BYTES: usize = 512;
 /// Answers that one connection may be owed; further requests are read when one was given.
 const PIPELINE_MAX: usize = 4;
 
@@ -36,7 +53,8 @@ const PIPELINE_MAX: usize = 4;
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     let via = Via { secure: wire.secure(), peer: wire.peer() };
     let first = Box::pin(sleep(Duration::from_secs(world.config.limits.head_secs.into())));
-    let mut conn = Conn { world, wire, via, input: Vec::new(), owed: SmallVec::new(), timer: Some(first) };
+    let (reader, owed) = (Reader::default(), SmallVec::new());
+    let mut conn = Conn { world, wire, via, reader, owed, timer: Some(first), deaf: false };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         match conn.run().await {
@@ -86,17 +104,20 @@ struct Conn {
     world: Arc<World>,
     wire: Wire,
     via: Via,
-    /// Read and not used: part of a request, or requests behind one that waits.
-    input: Vec<u8>,
+    /// Part of a request, or requests behind one that waits.
+    reader: Reader,
     owed: SmallVec<[Owed; 1]>,
     /// Runs while a request is incomplete, and between requests; not while an answer is owed.
     timer: Option<Pin<Box<Sleep>>>,
+    /// The last request was read: what comes behind it is none.
+    deaf: bool,
 }
 
 struct Owed {
     reply: Reply,
     keep_alive: bool,
     with_body: bool,
+    takes_gzip: bool,
 }
 
 enum End {
@@ -106,21 +127,6 @@ enum End {
     Finished,
     /// The connection speaks WebSocket from now on; these bytes came behind the handshake.
     WebSocket(Vec<u8>),
-}
-
-/// Why there is no whole request, though there could be.
-enum Refusal {
-    Head(BadHead),
-    /// A BOSH body of more than `bosh.body_bytes_max`; this is how it begins.
-    TooLarge(Vec<u8>),
-    /// It is asked for: say `100 Continue` and wait on.
-    Continue,
-}
-
-impl From<BadHead> for Refusal {
-    fn from(head: BadHead) -> Refusal {
-        Refusal::Head(head)
-    }
 }
 
 enum Wake {
@@ -137,12 +143,12 @@ impl Conn {
     async fn run(&mut self) -> End {
         loop {
             // All that came in one piece: the second request of a session ends the wait of the first.
-            while self.owed.len() < PIPELINE_MAX {
-                let request = self.request();
-                if matches!(request, Ok(None)) {
-                    break;
+            while self.owed.len() < PIPELINE_MAX && !self.deaf {
+                let next = self.reader.next(self.bounds());
+                if next == Next::Incomplete || next == Next::Continue && !self.owed.is_empty() {
+                    break; // an interim answer must not overtake the ones before it
                 }
-                if let Some(end) = Box::pin(self.serve(request)).await {
+                if let Some(end) = Box::pin(self.serve(next)).await {
                     return end;
                 }
             }
@@ -161,42 +167,46 @@ impl Conn {
     }
 
     /// Does what a request asks, or refuses what is none.
-    async fn serve(&mut self, request: Result<Option<(Head, Vec<u8>)>, Refusal>) -> Option<End> {
-        let (head, body) = match request {
-            Ok(None) => return None,
-            Ok(Some(whole)) => whole,
-            Err(Refusal::Continue) => {
+    async fn serve(&mut self, next: Next) -> Option<End> {
+        let reply = match next {
+            Next::Incomplete => return None,
+            Next::Continue => {
+                self.reader.continued();
                 let said = self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
                 return said.is_err().then_some(End::Gone);
             }
-            Err(Refusal::Head(BadHead(status, why))) => {
-                return Some(self.last_words(Response::hang_up(status, why)).await);
-            }
-            Err(Refusal::TooLarge(start)) => {
-                // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
-                let mut reply = bosh::too_large(&self.world, self.via, &start);
-                if matches!(reply, Reply::Never) {
-                    return Some(End::Finished);
-                }
-                let response = poll_fn(|cx| reply.poll_answer(cx)).await;
-                return Some(self.last_words(response).await);
-            }
+            Next::Request(request) => return self.request(request).await,
+            Next::Bad(BadHead(status, why)) => Reply::Now(Box::new(Response::hang_up(status, why))),
+            // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
+            Next::TooLarge(start) => bosh::too_large(&self.world, self.via, &start),
+            Next::Undecodable(start) => bosh::undecodable(&self.world, self.via, &start),
         };
-        if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path)) {
+        self.owe(Owed { reply, keep_alive: false, with_body: true, takes_gzip: false })
+    }
+
+    async fn request(&mut self, Request { head, body }: Request) -> Option<End> {
+        if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path) && self.owed.is_empty()) {
             return Some(match ws::handshake(head.method, head.http_1_1, upgrade) {
                 Ok(answer) => match self.wire.write_all(&answer).await {
-                    Ok(()) => End::WebSocket(std::mem::take(&mut self.input)),
+                    Ok(()) => End::WebSocket(std::mem::take(&mut self.reader).into_rest()),
                     Err(_) => End::Gone,
                 },
                 Err(refusal) => self.last_words(refusal).await,
             });
         }
-        let (keep_alive, with_body) = (head.keep_alive, head.method != Method::Head);
+        let (keep_alive, takes_gzip) = (head.keep_alive, head.takes_gzip);
+        let with_body = head.method != Method::Head;
         let reply = route(&self.world, self.via, head, body).await;
-        if matches!(reply, Reply::Never) {
+        self.owe(Owed { reply, keep_alive, with_body, takes_gzip })
+    }
+
+    /// Puts an answer behind those before it.
+    fn owe(&mut self, owed: Owed) -> Option<End> {
+        if matches!(owed.reply, Reply::Never) {
             return Some(End::Finished);
         }
-        self.owed.push(Owed { reply, keep_alive, with_body });
+        self.deaf = !owed.keep_alive;
+        self.owed.push(owed);
         None
     }
 
@@ -205,7 +215,8 @@ impl Conn {
         let mut owed = self.owed.remove(0);
         let response = poll_fn(|cx| owed.reply.poll_answer(cx)).await;
         self.timer = None;
-        match write(&mut self.wire, &response, owed.keep_alive, owed.with_body).await {
+        let packed = if owed.takes_gzip { response.packed() } else { response };
+        match write(&mut self.wire, &packed, owed.keep_alive, owed.with_body).await {
             Ok(true) => None,
             Ok(false) => Some(End::Finished),
             Err(_) => Some(End::Gone),
@@ -213,7 +224,7 @@ impl Conn {
     }
 
     async fn time_up(&mut self) -> End {
-        if self.input.is_empty() {
+        if self.reader.is_empty() {
             return End::Finished;
         }
         self.last_words(Response::hang_up(408, "the request took too long to arrive")).await
@@ -227,51 +238,9 @@ impl Conn {
         }
     }
 
-    /// A whole request, taken from the input.
-    fn request(&mut self) -> Result<Option<(Head, Vec<u8>)>, Refusal> {
-        let limits = &self.world.config.limits;
-        if self.input.is_empty() {
-            return Ok(None);
-        }
-        let (head, len) = match head::parse(&self.input)? {
-            Some(whole) => whole,
-            None if self.input.len() > limits.http_head_bytes_max => {
-                return Err(BadHead(431, "the request head is too long").into());
-            }
-            None => return Ok(None),
-        };
-        if len > limits.http_head_bytes_max {
-            return Err(BadHead(431, "the request head is too long").into());
-        }
-        if head.content_length > self.world.config.bosh.body_bytes_max {
-            if !is_bosh(&head.path) {
-                return Err(BadHead(413, "the request body is too large").into());
-            }
-            let start = &self.input[len..];
-            return if start.len() < BODY_START_BYTES { Ok(None) } else { Err(Refusal::TooLarge(start.to_vec())) };
-        }
-        let end = len + head.content_length;
-        if self.input.len() < end {
-            if head.expects_continue && self.input.len() == len && self.timer.is_some() {
-                // Said once: the head is marked as read by forgetting the expectation.
-                self.forget_expectation(len);
-                return Err(Refusal::Continue);
-            }
-            return Ok(None);
-        }
-        let body = self.input[len..end].to_vec();
-        self.input.drain(..end);
-        if self.input.is_empty() {
-            self.input = Vec::new();
-        }
-        Ok(Some((head, body)))
-    }
-
-    fn forget_expectation(&mut self, head_len: usize) {
-        let lower = self.input[..head_len].to_ascii_lowercase();
-        if let Some(at) = memchr::memmem::find(&lower, b"\r\nexpect:") {
-            self.input[at + 2..at + 8].copy_from_slice(b"x-said");
-        }
+    fn bounds(&self) -> Bounds {
+        let config = &self.world.config;
+        Bounds { head_bytes_max: config.limits.http_head_bytes_max, body_bytes_max: config.bosh.body_bytes_max }
     }
 
     /// Sets the timer that fits: for the rest of a request, for the next one, or none while one waits.
@@ -279,7 +248,7 @@ impl Conn {
         if !self.owed.is_empty() {
             self.timer = None;
         } else if self.timer.is_none() {
-            let secs = if self.input.is_empty() { KEEP_ALIVE_SECS } else { self.world.config.limits.head_secs };
+            let secs = if self.reader.is_empty() { KEEP_ALIVE_SECS } else { self.world.config.limits.head_secs };
             self.timer = Some(Box::pin(sleep(Duration::from_secs(secs.into()))));
         }
     }
@@ -289,12 +258,16 @@ impl Conn {
             return Poll::Ready(Wake::Answer);
         }
         if self.owed.len() < PIPELINE_MAX {
-            let was_empty = self.input.is_empty();
-            let input = &mut self.input;
-            let read = self.wire.poll_read(cx, |bytes| input.extend_from_slice(bytes));
+            let (was_empty, deaf) = (self.reader.is_empty(), self.deaf);
+            let reader = &mut self.reader;
+            let read = self.wire.poll_read(cx, |bytes| {
+                if !deaf {
+                    reader.push(bytes)
+                }
+            });
             match read {
                 Poll::Ready(Ok(Some(()))) => {
-                    if was_empty {
+                    if was_empty && self.owed.is_empty() {
                         self.timer = None; // from now on the time for one request runs
                     }
                     return Poll::Ready(Wake::Input);
@@ -314,62 +287,4 @@ async fn write(wire: &mut Wire, response: &Response, keep_alive: bool, with_body
     response.write(keep_alive, with_body, &mut out);
     wire.write_all(&out).await?;
     Ok(keep_alive && !response.close)
-}
-
-fn is_bosh(path: &str) -> bool {
-    matches!(path, "/http-bind" | "/http-bind/")
-}
-
-async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8>) -> Reply {
-    let path = &*head.path;
-    let bosh_path = is_bosh(path);
-    let response = match head.method {
-        Method::Options => Response::preflight(),
-        Method::Post if bosh_path => return bosh::post(world, via, body).await,
-        Method::Get | Method::Head if bosh_path => {
-            Response::text(200, "This is a BOSH endpoint (XEP-0124, XEP-0206): XMPP clients POST to it. It works.")
-        }
-        _ if bosh_path => Response::not_allowed("Allow: GET, HEAD, POST, OPTIONS\r\n"),
-        Method::Get | Method::Head if ws::is_path(path) => Response {
-            fields: "Upgrade: websocket\r\n",
-            ..Response::text(426, "This is an XMPP WebSocket endpoint (RFC 7395): connect with the sub-protocol xmpp.")
-        },
-        Method::Get | Method::Head => match path {
-            "/.well-known/host-meta" => host_meta(world, false),
-            "/.well-known/host-meta.json" => host_meta(world, true),
-            _ => Response::text(404, "There is nothing here. BOSH is at /http-bind, WebSocket at /ws."),
-        },
-        _ => Response::not_allowed("Allow: GET, HEAD, OPTIONS\r\n"),
-    };
-    Reply::Now(Box::new(response))
-}
-
-/// XEP-0156: where a page finds BOSH and WebSocket, as XRD or as JSON.
-fn host_meta(world: &World, json: bool) -> Response {
-    let mut links = Vec::new();
-    let mut link = |kind, base: Option<String>, path| {
-        if let Some(base) = base {
-            links.push((kind, format!("{base}{path}")));
-        }
-    };
-    const WEBSOCKET: &str = "urn:xmpp:alt-connections:websocket";
-    const BOSH: &str = "urn:xmpp:alt-connections:xbosh";
-    link(WEBSOCKET, world.https("wss"), "/ws");
-    link(BOSH, world.https("https"), "/http-bind");
-    let clear = |scheme| world.http_port.map(|port| format!("{scheme}://{}:{port}", world.config.domain));
-    // A client that is not told of it does not come over the wire in the clear.
-    link(WEBSOCKET, clear("ws").filter(|_| !world.config.websocket.https_only), "/ws");
-    link(BOSH, clear("http"), "/http-bind");
-    if json {
-        let links: Vec<_> = links.iter().map(|(rel, href)| serde_json::json!({ "rel": rel, "href": href })).collect();
-        let body = serde_json::json!({ "links": links }).to_string();
-        return Response::new(200, "application/json", body);
-    }
-    let mut body = String::from(
-        "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n",
-    );
-    for (rel, href) in links {
-        body += &format!("  <Link rel='{rel}' href='{href}'/>\n");
-    }
-    Response::new(200, "application/xrd+xml", body + "</XRD>\n")
 }

@@ -12,6 +12,8 @@ pub(crate) struct Response {
     pub(crate) body: Bytes,
     /// More fields, each as `Name: value\r\n`.
     pub(crate) fields: &'static str,
+    /// The body is packed with gzip.
+    pub(crate) gzip: bool,
     /// The connection ends with this answer, whatever the client hoped for.
     pub(crate) close: bool,
 }
@@ -23,7 +25,7 @@ const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n\
 
 impl Response {
     pub(crate) fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: impl Into<Bytes>) -> Self {
-        Response { status, content_type: content_type.into(), body: body.into(), fields: "", close: false }
+        Response { status, content_type: content_type.into(), body: body.into(), fields: "", gzip: false, close: false }
     }
 
     /// A line of text.
@@ -45,6 +47,14 @@ impl Response {
         Response { fields: PREFLIGHT, ..Response::new(204, "", Bytes::new()) }
     }
 
+    /// The same, packed with gzip where that is worth it.
+    pub(crate) fn packed(self) -> Self {
+        match super::encoding::gzip(&self.body) {
+            Some(body) => Response { body, gzip: true, ..self },
+            None => self,
+        }
+    }
+
     /// Appends the whole response. `with_body` is false in answer to HEAD.
     pub(crate) fn write(&self, keep_alive: bool, with_body: bool, out: &mut Vec<u8>) {
         out.reserve(256 + self.body.len());
@@ -52,6 +62,9 @@ impl Response {
         let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         if !self.content_type.is_empty() {
             let _ = write!(out, "Content-Type: {}\r\n", self.content_type);
+        }
+        if self.gzip {
+            out.extend_from_slice(b"Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
         }
         if self.status != 204 {
             let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
@@ -78,10 +91,11 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
-        411 => "Length Required",
         413 => "Content Too Large",
+        415 => "Unsupported Media Type",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "",
