@@ -13,6 +13,7 @@
 //! | `banner.rs` | what a ready server says |
 //! | `certificate.rs` | the certificate, or one for development |
 //! | `files.rs` | files that are there whole or not at all |
+//! | `jwt/` | JWTs that let somebody in |
 //! | `tokens.rs` | one-time login tokens |
 //! | `log.rs`, `metrics.rs` | what an operator sees |
 
@@ -25,6 +26,7 @@ mod certificate;
 mod cli;
 mod config;
 mod files;
+mod jwt;
 mod log;
 mod metrics;
 mod net;

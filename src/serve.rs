@@ -4,6 +4,7 @@ use crate::admin::{Admin, Phase, State, Token, WaysIn};
 use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
 use crate::files::{self, write_whole};
+use crate::jwt::Jwt;
 use crate::net::{Net, Setup};
 use crate::tokens::Tokens;
 use crate::{banner, log};
@@ -58,6 +59,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     let store = open_store(&config)?;
     let token = Token::load(&config.data_dir.join(TOKEN))?;
     let certificate = Certificate::load(&config.tls, &config.domain, &config.data_dir)?;
+    let jwt = Jwt::load(&config.jwt, &config.domain)?.map(Arc::new);
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get());
     let system = herald_actor::System::new(&tokio::runtime::Handle::current(), workers);
     let sessions = Sessions::new(
@@ -74,6 +76,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
         store: store.clone(),
         tls: certificate.tls.clone(),
         tokens: tokens.clone(),
+        jwt: jwt.clone(),
         secret: files::secret(&config.data_dir.join(SECRET))?,
     })
     .await?;
@@ -104,6 +107,11 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
         match certificate.reload() {
             Ok(()) => tracing::info!("the certificate was read again"),
             Err(e) => tracing::error!("the certificate stays as it was: {e:#}"),
+        }
+        match jwt.as_ref().map(|jwt| jwt.reload()) {
+            Some(Ok(())) => tracing::info!("the keys for JWTs were read again"),
+            Some(Err(e)) => tracing::error!("the keys for JWTs stay as they were: {e:#}"),
+            None => {}
         }
     }
     state.phase.enter(Phase::Draining);

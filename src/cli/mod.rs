@@ -115,6 +115,7 @@ fn check_config(cli: &Cli, defaults: bool) -> Result<ExitCode> {
     match Config::load(cli.config.as_deref()) {
         Ok((config, file)) => {
             crate::certificate::check(&config.tls)?;
+            crate::jwt::check(&config.jwt)?;
             let file = file.map_or("the defaults".into(), |f| f.display().to_string());
             print(&format!("# in force: {file}\n{}", commented(&config, false)))?;
             Ok(ExitCode::SUCCESS)

@@ -63,6 +63,31 @@ settings! {
         tokens_max: usize = 100_000, 1..10_000_000 "tokens";
     }
 
+    /// JWTs as passwords (RFC 7519): over SASL OAUTHBEARER and PLAIN, signed with HS256, RS256 or EdDSA
+    /// (Ed25519), whichever the key is for. Keys make it work; SIGHUP has the server read their file again. A
+    /// token must say when it ends (`exp`); a session that was begun in time goes on beyond that.
+    jwt Jwt {
+        /// A JWKS file (RFC 7517) with the keys of whoever signs the tokens.
+        jwks_file: Option<PathBuf> = None;
+        /// Instead of it, a file with one secret for HS256: 32 bytes at least, the last line end does
+        /// not count.
+        secret_file: Option<PathBuf> = None;
+        /// What `iss` must be; with "" it may be anything.
+        issuer: String = String::new();
+        /// What `aud` must be, or name among others; with "" a token that names any is refused.
+        audience: String = String::new();
+        /// The claim that names the user: a uid, or a whole bare JID of our domain.
+        uid_claim: String = "sub".into();
+        /// How far the clocks may be apart, for `exp` and `nbf`.
+        leeway_secs: u32 = 30, 0..600 "seconds";
+        /// May a user without an account come in? Then an account without a password is made.
+        create_users: bool = false;
+        /// What a client is told of the scope when its token is refused (RFC 7628 section 3.2.2).
+        scope: String = String::new();
+        /// And of the place of the OpenID configuration: a URL.
+        openid_configuration: String = String::new();
+    }
+
     /// What one client may use, and all of them together.
     limits Limits {
         /// Open connections on all client listeners; one more is closed at once.

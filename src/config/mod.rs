@@ -16,7 +16,7 @@ mod schema;
 mod tests;
 mod value;
 
-pub use keys::{Config, Limits, Log, Tls};
+pub use keys::{Config, Jwt, Limits, Log, Tls};
 pub use read::Problem;
 pub use reference::commented;
 pub use value::{Domain, LogFormat, PlainWithoutTls};

@@ -1,6 +1,6 @@
 //! A file against the table of keys: all that is wrong with it, each with its place.
 
-use super::keys::{Config, SECTIONS};
+use super::keys::{Config, Jwt, SECTIONS};
 use super::schema::{Key, Section};
 use std::collections::HashMap;
 use std::fmt;
@@ -161,6 +161,25 @@ impl Reader {
                 "prebind_ttl_max_secs"
             };
             wrong.push(("bosh", key, what));
+        }
+        let (jwt, usual) = (&c.jwt, Jwt::default());
+        match (&jwt.jwks_file, &jwt.secret_file) {
+            (Some(_), Some(_)) => {
+                wrong.push((
+                    "jwt",
+                    "secret_file",
+                    "`jwt.secret_file` does not go with `jwt.jwks_file`: keep one".into(),
+                ));
+            }
+            (None, None) if *jwt != usual => {
+                let mut given = self.places.iter().filter(|((section, _), _)| *section == "jwt");
+                let key = given.by_ref().map(|((_, key), _)| *key).min().unwrap_or("jwks_file");
+                wrong.push(("jwt", key, format!("`jwt.{key}` needs `jwt.jwks_file` or `jwt.secret_file` beside it")));
+            }
+            _ => {}
+        }
+        if jwt.uid_claim.is_empty() {
+            wrong.push(("jwt", "uid_claim", "`jwt.uid_claim` is empty; did you mean \"sub\"?".into()));
         }
         for (section, key, what) in wrong {
             let at = self.places.get(&(section, key)).copied().unwrap_or_default();

@@ -180,6 +180,18 @@ fn keys_that_do_not_go_together_are_refused() {
         "[bosh]\nprebind_ttl_secs = 4_000",
         expect!["2:1: `bosh.prebind_ttl_secs` is above `bosh.prebind_ttl_max_secs`"],
     );
+    check(
+        "[jwt]\njwks_file = 'k.json'\nsecret_file = 'k'",
+        expect!["3:1: `jwt.secret_file` does not go with `jwt.jwks_file`: keep one"],
+    );
+    check(
+        "[jwt]\nissuer = 'https://id.example'",
+        expect!["2:1: `jwt.issuer` needs `jwt.jwks_file` or `jwt.secret_file` beside it"],
+    );
+    check(
+        "[jwt]\njwks_file = 'k.json'\nuid_claim = ''",
+        expect![[r#"3:1: `jwt.uid_claim` is empty; did you mean "sub"?"#]],
+    );
     check("[listen]\nhttp = '127.0.0.1:5222'", expect!["2:1: `listen.http` and `listen.xmpp` are both 127.0.0.1:5222"]);
     check("[listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'", expect!["fine"]);
 }

@@ -217,6 +217,18 @@ impl Value for Option<SocketAddr> {
     }
 }
 
+impl Value for String {
+    fn read(value: &DeValue<'_>, bounds: &Bounds) -> Result<String, String> {
+        string(value, bounds, String::kind).map(str::to_owned)
+    }
+    fn show(&self) -> String {
+        quoted(self)
+    }
+    fn kind(_: &Bounds) -> String {
+        "a text".into()
+    }
+}
+
 impl Value for bool {
     fn read(value: &DeValue<'_>, bounds: &Bounds) -> Result<bool, String> {
         match value {

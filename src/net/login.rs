@@ -1,18 +1,20 @@
 //! What a stream machine asks on the way in, answered: keys from the store, passwords checked off the
 //! workers, tokens taken, resources bound.
 
+use crate::accounts;
+use crate::jwt::Jwt;
 use crate::metrics::{self, Login};
 use crate::tokens::Tokens;
 use herald_session::{Close, Link, Seat, Sessions};
-use herald_storage::{Store, StoreError, ask};
+use herald_storage::{Put, Store, StoreError, ask};
 use herald_xmpp::ns;
 use herald_xmpp::sasl::{Credentials, Hash, Mechanism, Password, TokenId};
 use herald_xmpp::stream::{Condition, StreamError, c2s};
 use herald_xmpp::{BareJid, Resource};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// A question of a stream machine.
 pub(crate) enum Question {
@@ -41,6 +43,7 @@ pub(crate) struct Logins {
     store: Arc<dyn Store>,
     sessions: Sessions,
     tokens: Arc<Tokens>,
+    jwt: Option<Arc<Jwt>>,
     /// So that unknown users have keys too, the same ones at each try.
     secret: [u8; 32],
     iterations: u32,
@@ -53,11 +56,12 @@ impl Logins {
         store: Arc<dyn Store>,
         sessions: Sessions,
         tokens: Arc<Tokens>,
+        jwt: Option<Arc<Jwt>>,
         secret: [u8; 32],
         iterations: u32,
     ) -> Logins {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Logins { store, sessions, tokens, secret, iterations, hashing: Semaphore::new(cores) }
+        Logins { store, sessions, tokens, jwt, secret, iterations, hashing: Semaphore::new(cores) }
     }
 
     /// Answers `question` for the connection behind `link`.
@@ -105,9 +109,43 @@ impl Logins {
         self.verify(keys, password).await
     }
 
-    /// Whose token this is.
+    /// Whose token this is: a one-time token or a JWT.
     async fn check_bearer(&self, user: Option<BareJid>, token: &Password) -> Result<Option<BareJid>, StoreError> {
-        self.take(TokenId::of(token.as_str()), user.as_ref()).await
+        let taken = self.take(TokenId::of(token.as_str()), user.as_ref()).await?;
+        match &self.jwt {
+            Some(jwt) if taken.is_none() => self.check_jwt(jwt, user, token).await,
+            _ => Ok(taken),
+        }
+    }
+
+    async fn check_jwt(
+        &self,
+        jwt: &Jwt,
+        user: Option<BareJid>,
+        token: &Password,
+    ) -> Result<Option<BareJid>, StoreError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let of = match jwt.user(token.as_str(), now) {
+            Ok(of) => of,
+            Err(why) => {
+                debug!("a JWT was refused: {why}");
+                return Ok(None);
+            }
+        };
+        if user.is_some_and(|user| user != of) {
+            debug!(user = %of, "a JWT was refused: the client says that it is somebody else");
+            return Ok(None);
+        }
+        if self.account(&of).await?.is_some() {
+            return Ok(Some(of));
+        }
+        if !jwt.creates_users() {
+            debug!(user = %of, "a JWT was refused: its user has no account");
+            return Ok(None);
+        }
+        let keys = accounts::locked(self.iterations).map_err(|e| StoreError::Failed(format!("{e:#}")))?;
+        ask(|then| self.store.put_account(&of, keys, Put::Create, then)).await?; // or somebody else just did
+        Ok(Some(of))
     }
 
     /// Takes a one-time token, and says whose it was, unless the account has become another.

@@ -33,6 +33,7 @@ mod wire;
 mod ws;
 
 use crate::config::{Config, PlainWithoutTls};
+use crate::jwt::{self, Jwt};
 use crate::serve;
 use crate::tokens::Tokens;
 use anyhow::{Context, Result};
@@ -65,6 +66,7 @@ pub struct Setup {
     pub store: Arc<dyn Store>,
     pub tls: Arc<ServerConfig>,
     pub tokens: Arc<Tokens>,
+    pub jwt: Option<Arc<Jwt>>,
     /// 32 bytes that stay the same over restarts: what strangers' decoy keys are made of.
     pub secret: [u8; 32],
 }
@@ -195,7 +197,7 @@ async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) 
 
 impl World {
     fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)]) -> Result<World> {
-        let Setup { config, sessions, store, tls, tokens, secret } = setup;
+        let Setup { config, sessions, store, tls, tokens, jwt, secret } = setup;
         let port = |name| addresses.iter().find(|(n, _)| *n == name).map(|(_, a)| a.port());
         let limits = serve::xml_limits(&config.limits);
         let domain = BareJid::new(None, &config.domain).context("domain")?;
@@ -206,6 +208,7 @@ impl World {
                 login_secs: config.auth.login_secs,
                 sasl_tries_max: config.auth.tries_max,
                 scram_iterations: config.auth.scram_iterations,
+                bearer_refused: jwt::refusal(&config.jwt),
                 ..c2s::Settings::new(domain.clone(), secret)
             })
         };
@@ -213,7 +216,7 @@ impl World {
         Ok(World {
             runtime: Handle::current(),
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
-            logins: Logins::new(store, sessions, tokens, secret, config.auth.scram_iterations),
+            logins: Logins::new(store, sessions, tokens, jwt, secret, config.auth.scram_iterations),
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),
             resumables: Arc::new(Resumables::new(
                 config.stream_management.resume_secs,

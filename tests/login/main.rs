@@ -4,5 +4,6 @@
 mod support;
 
 mod door;
+mod jwt;
 mod prebind;
 mod tokens;
