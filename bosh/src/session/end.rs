@@ -55,11 +55,12 @@ impl<T: Item> Session<T> {
         self.finish();
     }
 
-    /// A request that could not be read.
+    /// A request that could not be read. Where keys are in use (section 15) it ends nothing: its key could
+    /// not be read either, and whoever knows a sid must not end a session that way.
     pub(super) fn broken(&mut self, ticket: Ticket, condition: Condition) {
         match self.phase {
-            Phase::Opening(_) | Phase::Live => self.violated(Some(ticket), condition),
-            Phase::Closing(_) | Phase::Gone => {
+            Phase::Opening(_) | Phase::Live if self.terms.keys.is_none() => self.violated(Some(ticket), condition),
+            _ => {
                 let answer = self.last_word(Some(condition), Filling::default(), &[]);
                 self.answer(ticket, answer);
             }

@@ -318,6 +318,23 @@ fn case_73_repeat() {
     );
 }
 
+/// Somebody who knows the sid and no key sends what cannot be read: told, and nothing ends.
+#[test]
+fn case_73_broken() {
+    live_with(
+        settings(),
+        "wait='10' hold='1' ver='1.6' newkey='ee9d80e206e7496c89fc34c85bd3998b3cf2b741'",
+        expect![[r#"
+            > b R+1 key='e51fd1b46928409a0fdbd44bdae28d2d7741813b'
+            = <stream:features/>
+            ~ c R+2
+            < c <b type='terminate' condition='policy-violation'/>
+            v <m1/>
+            < b <b><m1/></b>
+        "#]],
+    );
+}
+
 /// Requests that wait for their elders are bounded in bytes.
 #[test]
 fn early_bytes() {
