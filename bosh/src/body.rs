@@ -93,6 +93,11 @@ impl Body {
         Body::read(bytes, limits).map_err(|(condition, legacy)| Refused { condition, sid: peek_sid(bytes), legacy })
     }
 
+    /// Whether it only asks.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ask == Ask::Exchange && self.payload.is_empty()
+    }
+
     fn read(bytes: &[u8], limits: &Limits) -> Result<Body, (Condition, bool)> {
         let text = match std::str::from_utf8(bytes) {
             _ if bytes.len() > limits.bytes_max => return Err((Condition::PolicyViolation, false)),

@@ -30,9 +30,9 @@ impl Rid {
         Rid(self.0 + n)
     }
 
-    /// Whether it is at most `count` above `last`.
-    pub(crate) fn within(self, last: Rid, count: u8) -> bool {
-        self <= last.plus(count.into())
+    /// The rid before it.
+    pub(crate) fn before(self) -> Rid {
+        Rid(self.0.saturating_sub(1))
     }
 }
 

@@ -61,13 +61,18 @@
 //!
 //! - A rid above the window ends the session; one too old to be answered again gets the same
 //!   `item-not-found`, but the session goes on for the client that has the current rids (14.2, 14.3).
-//! - A gap that is not closed within `wait` gets a recoverable error; what came early is kept (17.3).
+//! - A gap that is not closed within ten seconds gets a recoverable error; what came early is kept (17.3), and the
+//!   client may go on beside the request it repeats, to five above the last in order. An empty request
+//!   then means that nobody repeats anything (a page was loaded anew): the missing rid is skipped.
+//! - Five responses are kept, or `requests` + 1 if that is more: Strophe.js, when it was attached to a session, may
+//!   ask for the oldest of so many (14.3).
+//! - A request that cannot be read ends its session, but not where keys are in use: it shows none (15).
 //! - Of two empty requests too soon after each other, section 11 asks that the last be empty; we ask it
 //!   of both, do not count one whose connection died, and take half of `polling` for too soon, since a
 //!   network may bring requests closer together than they were sent.
 //! - More than `requests` unanswered never come about: hold's surplus is answered first (11).
 //! - The server acknowledges when the client says it will (9).
-//! - An item counts as delivered when the client acknowledges it; when so many requests followed that
+//! - An item counts as delivered when the client acknowledges it; when so many requests followed (five) that
 //!   it could not have sent them without the answer; or, of a client that lets one request be held, when
 //!   an empty request follows. Everything else comes back at the end, the stanzas of a last answer too.
 //! - A session that ends while nobody waits gives back its items at once, and tells the next request why.

@@ -1,13 +1,14 @@
 //! Requests coming in: their place in the order, and what they ask for.
 
+use super::replay::Replay;
 use super::window::{Early, Held};
 use super::{Item, Output, Phase, Session};
 use crate::{Answer, Ask, Body, Condition, Ticket, write};
 use std::time::{Duration, Instant};
 
-/// The least time a request that came before its elders waits for them, in seconds: as long as it
-/// may be held, but in a session that polls nothing is.
-const EARLY_SECS_MIN: u32 = 10;
+/// How long a request that came before its elders waits for them, in seconds. Then its client is asked to
+/// send them again: what takes longer is lost, and a browser would not notice it for longer than `wait`.
+const EARLY_SECS: u64 = 10;
 
 impl<T: Item> Session<T> {
     /// The creation request goes up.
@@ -41,25 +42,35 @@ impl<T: Item> Session<T> {
             }
             Phase::Opening(_) | Phase::Live => {}
         }
-        self.idle_since = None;
-        self.terms.pause_secs = None; // section 10: back to normal with the next request
-        let extra = u8::from(matches!(body.ask, Ask::Terminate | Ask::Pause(_)));
         if body.rid <= self.window.last {
             self.repeated(ticket, &body);
-        } else if !body.rid.within(self.window.last, self.terms.requests + extra) {
+        } else if body.rid > self.window.highest(&self.terms, body.ask) {
             self.violated(Some(ticket), Condition::ItemNotFound); // section 14.2
         } else if body.rid == self.window.last.plus(1) {
+            self.alive();
             self.accept(Some(ticket), body, false);
-            while self.is_open()
-                && let Some(early) = self.window.take_next_early()
-            {
-                self.accept(early.ticket, early.body, true);
-            }
+            self.accept_early();
         } else {
+            self.alive();
             self.early(ticket, body);
         }
         if self.is_open() {
             self.note_idle();
+        }
+    }
+
+    /// The client is there.
+    fn alive(&mut self) {
+        self.idle_since = None;
+        self.terms.pause_secs = None; // section 10: back to normal with the next request
+    }
+
+    /// Those that waited for the one just accepted.
+    fn accept_early(&mut self) {
+        while self.is_open()
+            && let Some(early) = self.window.take_next_early()
+        {
+            self.accept(early.ticket, early.body, true);
         }
     }
 
@@ -74,14 +85,14 @@ impl<T: Item> Session<T> {
         if matches!(body.ask, Ask::Pause(secs) if secs > self.settings.maxpause_secs) {
             return self.violated(ticket, Condition::PolicyViolation);
         }
-        let empty = body.ask == Ask::Exchange && body.payload.is_empty();
-        if !was_early && self.too_active(empty) {
+        if !was_early && self.too_active(body.is_empty()) {
             return self.violated(ticket, Condition::PolicyViolation);
         }
-        self.window.idle_poll_at = empty.then_some(self.now);
+        self.terms.pause_secs = None; // of a pause that this request overtook
+        self.window.idle_poll_at = body.is_empty().then_some(self.now);
         self.window.last = body.rid;
         self.window.stale = 0;
-        self.covered_by(&body, empty, was_early);
+        self.covered_by(&body, was_early);
 
         let payload = std::mem::take(&mut body.payload);
         let asks = payload.asks() || body.ask == Ask::Restart;
@@ -125,12 +136,18 @@ impl<T: Item> Session<T> {
 
     /// A request that came before its elders.
     fn early(&mut self, ticket: Ticket, body: Body) {
-        let until = self.now + Duration::from_secs(self.terms.wait_secs.max(EARLY_SECS_MIN).into());
+        let until = self.now + Duration::from_secs(EARLY_SECS);
         let Some(first) = self.window.early.iter_mut().find(|e| e.body.rid == body.rid) else {
             if self.window.early_bytes() + body.payload.bytes_len() > self.settings.body_bytes_max {
                 return self.violated(Some(ticket), Condition::PolicyViolation);
             }
-            return self.window.early.push(Early { body, ticket: Some(ticket), until, repeats: 0 });
+            let gap_stays = self.leaves_the_gap(&body);
+            self.window.early.push(Early { body, ticket: Some(ticket), until, repeats: 0, told: false });
+            if gap_stays {
+                self.window.skip_gap();
+                self.accept_early();
+            }
+            return;
         };
         if first.body.key() != body.key() {
             return self.violated(Some(ticket), Condition::ItemNotFound);
@@ -138,15 +155,34 @@ impl<T: Item> Session<T> {
         let older = first.ticket.replace(ticket);
         first.until = until;
         first.repeats += 1;
-        if first.repeats > self.settings.repeats_max {
-            self.send(older, 200, write::SUPERSEDED);
-            return self.repeated_too_often(ticket);
-        }
+        let too_often = first.repeats > self.settings.repeats_max;
         self.send(older, 200, write::SUPERSEDED);
+        if too_often {
+            self.repeated_too_often(ticket);
+        }
+    }
+
+    /// Whether nobody is going to close the gap: a younger request was told to repeat its elders
+    /// (section 17.3), and what its client does instead is to ask with nothing to say, as one does that waits
+    /// for no answer. So does a page that was loaded anew and never knew of the request that is missing.
+    fn leaves_the_gap(&self, body: &Body) -> bool {
+        let told = self.window.early.iter().any(|e| e.ticket.is_none() && e.told && e.body.rid < body.rid);
+        told && self.asks_only_when_answered(body) && self.terms.keys.is_none()
+    }
+
+    /// Section 10: a client that has one request held and nothing to send asks again because it was
+    /// answered. (One that lets two be held asks again for the sake of the second.)
+    fn asks_only_when_answered(&self, body: &Body) -> bool {
+        body.is_empty() && self.terms.requests == 2
     }
 
     /// A request whose rid came before (section 14.3): its payload is not looked at again.
     fn repeated(&mut self, ticket: Ticket, body: &Body) {
+        let held = self.window.held.iter().any(|h| h.rid == body.rid);
+        if !held && self.replay.find(body.rid).is_none() {
+            return self.too_old(ticket);
+        }
+        self.alive();
         if self.terms.keys.as_ref().is_some_and(|k| !k.knows(body)) {
             return self.violated(Some(ticket), Condition::ItemNotFound);
         }
@@ -168,14 +204,12 @@ impl<T: Item> Session<T> {
             }
             let copy = kept.body();
             self.send(Some(ticket), 200, copy);
-        } else {
-            self.too_old(ticket);
         }
     }
 
     /// A request that is too old to be answered again. Whoever asks is told that the session is
     /// over, but it goes on for the client that has the current rids: a request that the network
-    /// delayed, or a second page with an old rid, ends nothing.
+    /// delayed, or a second page with an old rid, ends nothing. Nor is it a sign of life.
     fn too_old(&mut self, ticket: Ticket) {
         self.window.stale += 1;
         if self.window.stale > self.settings.repeats_max {
@@ -205,35 +239,27 @@ impl<T: Item> Session<T> {
     }
 
     /// What this request says about the answers its client has.
-    fn covered_by(&mut self, body: &Body, empty: bool, was_early: bool) {
+    fn covered_by(&mut self, body: &Body, was_early: bool) {
         let before = body.rid.number() - 1;
-        let mut covered = 0;
-        let mut latest_only = false;
         match body.ack {
             Some(ack) if self.terms.acks => {
-                covered = ack.min(before);
-                self.report = self.replay.after(covered).and_then(|k| Some((k.rid, self.now - k.at()?)));
+                let acked = ack.min(before);
+                self.report = self.replay.after(acked).and_then(|k| Some((k.rid, self.now - k.at()?)));
+                self.acked(|replay| replay.cover(acked));
+                self.replay.forget(acked);
             }
             // Section 9.2: no ack means that there is nothing it waits for.
-            None if self.terms.acks => {
-                covered = before;
-                self.replay.acknowledge(before);
+            None if self.terms.acks => self.acked(|replay| replay.cover(before)),
+            _ if !was_early && self.asks_only_when_answered(body) => {
+                self.acked(|replay| replay.cover(before));
+                self.replay.forget_all_but(before);
             }
-            // Section 10: a client that has one request held and nothing to send asks again because
-            // it was answered. (One that lets two be held asks again for the sake of the second.)
-            _ if empty && !was_early && self.terms.requests == 2 => {
-                covered = before;
-                latest_only = true;
-            }
-            _ => {}
+            _ => self.acked(|replay| replay.forget_outlived(body.rid)),
         }
-        let items = self.replay.cover(covered, body.rid);
+    }
+
+    fn acked(&mut self, covered: impl FnOnce(&mut Replay<T>) -> Vec<T>) {
+        let items = covered(&mut self.replay);
         self.outputs.extend(items.into_iter().map(Output::Acked));
-        if latest_only {
-            self.replay.forget_all_but(before);
-        }
-        if let (true, Some(ack)) = (self.terms.acks, body.ack) {
-            self.replay.forget(ack.min(before));
-        }
     }
 }

@@ -66,10 +66,15 @@ impl<T: Item> Session<T> {
     /// again (section 17.3). What they carry is kept for when the gap closes.
     pub(super) fn answer_overdue_early(&mut self) {
         let now = self.now;
-        let overdue = self.window.early.iter_mut().filter(|e| now >= e.until);
-        let tickets: Vec<_> = overdue.filter_map(|e| e.ticket.take()).collect();
+        let overdue = self.window.early.iter_mut().filter(|e| now >= e.until && e.ticket.is_some());
+        let tickets: Vec<_> = overdue
+            .map(|e| {
+                e.told = true;
+                e.ticket.take()
+            })
+            .collect();
         for ticket in tickets {
-            self.send(Some(ticket), 200, write::SUPERSEDED);
+            self.send(ticket, 200, write::SUPERSEDED);
         }
         self.note_idle();
     }
@@ -116,7 +121,8 @@ impl<T: Item> Session<T> {
         let body = head.body(&filling.inside);
         let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
         let said = Said { at: self.now, body: body.clone(), items: filling.items };
-        self.replay.keep(rid, said, pause, unacked_bytes_max);
+        let outlived = self.replay.keep(rid, said, pause, unacked_bytes_max);
+        self.outputs.extend(outlived.into_iter().map(Output::Acked));
         self.send(ticket, 200, body);
     }
 

@@ -212,7 +212,7 @@ impl<T: Item> Session<T> {
             sid,
             now,
             window: Window::new(created),
-            replay: Replay::new(terms.replayable().into()),
+            replay: Replay::new(terms.replayable()),
             terms,
             settings,
             queue: VecDeque::new(),
@@ -373,8 +373,8 @@ impl Terms {
     }
 
     /// Of how many requests the answers are kept.
-    fn replayable(&self) -> u8 {
-        self.requests + 1
+    fn replayable(&self) -> usize {
+        usize::from(self.requests + 1).max(window::RUNS_AHEAD as usize)
     }
 
     /// Whether nothing is ever held (section 12).

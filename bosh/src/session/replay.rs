@@ -1,8 +1,11 @@
 //! The latest responses, kept byte for byte for a client that lost one (XEP-0124 section 14.3).
 //!
-//! Section 14.3 has `requests` of them kept. We keep one more, and one that is asked for again longer:
+//! Section 14.3 has `requests` of them kept. We keep more, and one that is asked for again longer:
 //! Strophe.js, when the younger of two requests is answered first, asks again for the answer to the
-//! older and goes on with new requests beside it.
+//! older, some seconds later, and goes on with new requests beside it. How far it goes depends on what it
+//! believes `requests` to be; in a session it was attached to that is [`RUNS_AHEAD`].
+//!
+//! [`RUNS_AHEAD`]: super::window::RUNS_AHEAD
 
 use crate::{Rid, write};
 use bytes::Bytes;
@@ -80,9 +83,10 @@ impl<T> Replay<T> {
     }
 
     /// Keeps a response. With `unacked_bytes_max`, responses beyond the last few are kept too
-    /// while they are not acknowledged and fit that many bytes.
-    pub fn keep(&mut self, rid: Rid, said: Said<T>, pause: bool, unacked_bytes_max: usize) {
+    /// while they are not acknowledged and fit that many bytes. Gives the items of those that go.
+    pub fn keep(&mut self, rid: Rid, said: Said<T>, pause: bool, unacked_bytes_max: usize) -> Vec<T> {
         let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
+        let mut outlived = Vec::new();
         while let Some(oldest) = self.kept.first() {
             let enough = counted(&self.kept) > self.count || self.kept.len() >= 2 * self.count;
             let stays = !oldest.outlived(rid, self.count);
@@ -90,25 +94,37 @@ impl<T> Replay<T> {
             if !enough || stays || unacked && self.bytes() + said.body.len() <= unacked_bytes_max {
                 break;
             }
-            self.kept.remove(0);
+            outlived.extend(self.kept.remove(0).said.into_iter().flat_map(|s| s.items));
         }
         let plain = said.items.is_empty() && said.body == write::EMPTY;
         let said = (!plain || unacked_bytes_max > 0).then(|| Box::new(said));
         self.kept.reserve_exact(1); // few, and for long: no room for more
         self.kept.push(Kept { rid, repeats: 0, pause, followed: 0, said });
+        outlived
     }
 
-    /// The client has every response up to `rid`, and those that `newest` shows it to have: it has
-    /// never so many requests open, not even with the one more to pause or terminate. Gives the items.
-    pub fn cover(&mut self, rid: u64, newest: Rid) -> Vec<T> {
-        let count = self.count;
-        let covered = self.kept.iter_mut().filter(|k| k.rid.number() <= rid || k.outlived(newest, count));
-        covered.filter_map(|k| k.said.as_mut()).flat_map(|s| std::mem::take(&mut s.items)).collect()
-    }
-
-    /// The client said so itself: none of them will be asked for again. Cover them first.
-    pub fn forget(&mut self, rid: u64) {
+    /// The client has every response up to `rid`: gives their items. It may still ask for them again.
+    pub fn cover(&mut self, rid: u64) -> Vec<T> {
         self.acked = self.acked.max(rid);
+        self.take(|k| k.rid.number() <= rid)
+    }
+
+    /// The client has the responses that `newest` shows it to have, since it never has so many requests
+    /// open, not even with the one more to pause or terminate. They go; gives their items.
+    pub fn forget_outlived(&mut self, newest: Rid) -> Vec<T> {
+        let count = self.count;
+        let items = self.take(|k| k.outlived(newest, count));
+        self.kept.retain(|k| !k.outlived(newest, count));
+        items
+    }
+
+    fn take(&mut self, covered: impl Fn(&Kept<T>) -> bool) -> Vec<T> {
+        let covered = self.kept.iter_mut().filter(|k| covered(k)).filter_map(|k| k.said.as_mut());
+        covered.flat_map(|s| std::mem::take(&mut s.items)).collect()
+    }
+
+    /// The client said that it has them: none up to `rid` will be asked for again. Cover them first.
+    pub fn forget(&mut self, rid: u64) {
         self.kept.retain(|k| k.rid.number() > rid);
     }
 
@@ -117,11 +133,6 @@ impl<T> Replay<T> {
     pub fn forget_all_but(&mut self, rid: u64) {
         self.kept.retain(|k| k.rid.number() == rid);
         self.kept.shrink_to(1);
-    }
-
-    /// The client said that it has them, but not in a way that forbids it to ask again.
-    pub fn acknowledge(&mut self, rid: u64) {
-        self.acked = self.acked.max(rid);
     }
 
     /// Everything the client may not have.

@@ -1,7 +1,12 @@
 //! Which requests have come, which wait for their answer, which came before their elders.
 
-use crate::{Body, Rid, Ticket};
+use super::Terms;
+use crate::{Ask, Body, Rid, Ticket};
 use std::time::Instant;
+
+/// The difference of rids that Strophe.js allows between the older and the younger of its two requests
+/// in a session it was attached to, where it does not learn `requests`, and one more: by then the older is done.
+pub(super) const RUNS_AHEAD: u64 = 5;
 
 /// The requests that are not answered yet.
 pub(super) struct Window {
@@ -35,12 +40,30 @@ pub(super) struct Early {
     /// When it is given a recoverable error.
     pub until: Instant,
     pub repeats: u16,
+    /// It was given one.
+    pub told: bool,
 }
 
 impl Window {
     /// Before the creation request `first`, which comes next.
     pub fn new(first: Rid) -> Window {
         Window { last: first, held: Vec::new(), early: Vec::new(), idle_poll_at: None, stale: 0 }
+    }
+
+    /// The highest rid that may come: `requests` above the last, one more to pause or to terminate (section 11),
+    /// and one more for each request that was answered although it still waits for its elders: Strophe.js goes
+    /// on beside the elder that it sends again, up to [`RUNS_AHEAD`].
+    pub fn highest(&self, terms: &Terms, ask: Ask) -> Rid {
+        let extra = u64::from(matches!(ask, Ask::Terminate | Ask::Pause(_)));
+        let told = self.early.iter().filter(|e| e.told).count() as u64;
+        let requests = u64::from(terms.requests);
+        self.last.plus((requests + told).min(requests.max(RUNS_AHEAD)) + extra)
+    }
+
+    /// Nobody will send what is missing before the first of the early ones.
+    pub fn skip_gap(&mut self) {
+        let first = self.early.iter().map(|e| e.body.rid).min();
+        self.last = first.map_or(self.last, Rid::before);
     }
 
     /// Whether some request's connection is there and waits.

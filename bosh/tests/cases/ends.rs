@@ -348,12 +348,10 @@ fn case_68() {
         v <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
         < c <b><success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></b>
         > d R+3 to='example.com' xml:lang='en' xmlns:xmpp='urn:xmpp:xbosh' xmpp:restart='true'
-        = <stream:features/>
         ^ restart to=Some("example.com") lang=Some("en")
         v <stream:features/>
         < d <b +stream><stream:features/></b>
         > e R+4 | <iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>
-        = <challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>
         ^ <iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>
         v <iq type='result' id='1' xmlns='jabber:client'/>
         < e <b><iq type='result' id='1' xmlns='jabber:client'/></b>
@@ -450,6 +448,22 @@ fn case_83() {
         < e <b><m4/></b>
     "#]],
     );
+}
+
+/// A request that a pause overtook: the pause is over before it began.
+#[test]
+fn case_54_overtaken() {
+    live(expect![[r#"
+        > c R+2 | <message/>
+        > b R+1 pause='15'
+        < b <b/>
+        ^ <message/>
+        v <m1/>
+        < c <b><m1/></b>
+        + 6s
+        # [<stream:features/><m1/>]
+        # gone  @5000ms
+    "#]]);
 }
 
 /// A pause of nothing: everything is answered, and no more.

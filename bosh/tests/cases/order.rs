@@ -87,7 +87,8 @@ fn case_34() {
     "#]]);
 }
 
-/// Too old to be answered again: said at once; the session goes on for who has the current rid.
+/// Too old to be answered again: said at once; the session goes on for who has the current rid. (The page
+/// says five requests; with the fifth just done Strophe.js, attached, may still ask for the first.)
 #[test]
 fn case_35() {
     live(expect![[r#"
@@ -97,19 +98,22 @@ fn case_35() {
         ^ <message>2</message>
         < b <b/>
         > d R+3 | <message>3</message>
-        = <stream:features/>
         ^ <message>3</message>
         < c <b/>
         > e R+4 | <message>4</message>
         ^ <message>4</message>
         < d <b/>
         > f R+5 | <message>5</message>
+        = <stream:features/>
         ^ <message>5</message>
         < e <b/>
+        > h R+6 | <message>6</message>
+        ^ <message>6</message>
+        < f <b/>
         > g R+1 | <message>1</message>
         < g <b type='terminate' condition='item-not-found'/>
         v <still-here/>
-        < f <b><still-here/></b>
+        < h <b><still-here/></b>
     "#]]);
 }
 
@@ -126,18 +130,21 @@ fn case_35_often() {
             ^ <message>2</message>
             < b <b/>
             > d R+3 | <message>3</message>
-            = <stream:features/>
             ^ <message>3</message>
             < c <b/>
             > e R+4 | <message>4</message>
             ^ <message>4</message>
             < d <b/>
+            > i R+5 | <message>5</message>
+            = <stream:features/>
+            ^ <message>5</message>
+            < e <b/>
             > f R
             < f <b type='terminate' condition='item-not-found'/>
             > g R
             < g <b type='terminate' condition='item-not-found'/>
             > h R
-            < e <b type='terminate' condition='other-request'/>
+            < i <b type='terminate' condition='other-request'/>
             < h <b type='terminate' condition='policy-violation'/>
             # []
             # gone
@@ -323,13 +330,12 @@ fn case_45_terminate() {
         > b R+1 | <message>a</message>
         ^ <message>a</message>
         ^ <message>b</message>
-        = <stream:features/>
         ^ <presence type='unavailable'/>
         ^ closed
         < b <b type='terminate'/>
         < c <b/>
         < d <b/>
-        # []
+        # [<stream:features/>]
         # gone
     "#]]);
 }
@@ -343,7 +349,6 @@ fn case_45_pause() {
         > b R+1 | <message>a</message>
         ^ <message>a</message>
         ^ <message>b</message>
-        = <stream:features/>
         < b <b/>
         < c <b/>
         < d <b/>
@@ -437,7 +442,6 @@ fn asked_again() {
         > d R+1 | <message>1</message>
         < d <b><m1/></b>
         > e R+3 | <message>3</message>
-        = <stream:features/>
         ^ <message>3</message>
         v <m3/>
         < e <b><m3/></b>
@@ -448,22 +452,131 @@ fn asked_again() {
         > g R+1 | <message>1</message>
         < g <b><m1/></b>
         > h R+5 | <message>5</message>
-        = <m2/>
+        = <stream:features/>
         ^ <message>5</message>
         v <m5/>
         < h <b><m5/></b>
         > i R+6 | <message>6</message>
-        = <m3/>
         ^ <message>6</message>
         v <m6/>
         < i <b><m6/></b>
         > j R+7 | <message>7</message>
-        = <m1/>
-        = <m4/>
+        = <m2/>
         ^ <message>7</message>
         v <m7/>
         < j <b><m7/></b>
-        > k R+1 | <message>1</message>
-        < k <b type='terminate' condition='item-not-found'/>
+        > k R+8 | <message>8</message>
+        = <m3/>
+        ^ <message>8</message>
+        v <m8/>
+        < k <b><m8/></b>
+        > l R+9 | <message>9</message>
+        = <m1/>
+        = <m4/>
+        ^ <message>9</message>
+        v <m9/>
+        < l <b><m9/></b>
+        > m R+1 | <message>1</message>
+        < m <b type='terminate' condition='item-not-found'/>
+    "#]]);
+}
+
+/// Strophe.js in a session it was attached to believes in a window of 5: the answer to R+1 is lost, it goes on
+/// to R+5, and only then asks for it again.
+#[test]
+fn strophe_runs_ahead() {
+    live(expect![[r#"
+        > b R+1 | <message>1</message>
+        ^ <message>1</message>
+        v <m1/>
+        < b <b><m1/></b>
+        > c R+2 | <message>2</message>
+        ^ <message>2</message>
+        v <m2/>
+        < c <b><m2/></b>
+        > d R+3 | <message>3</message>
+        ^ <message>3</message>
+        v <m3/>
+        < d <b><m3/></b>
+        > e R+4 | <message>4</message>
+        ^ <message>4</message>
+        v <m4/>
+        < e <b><m4/></b>
+        > f R+5 | <message>5</message>
+        = <stream:features/>
+        ^ <message>5</message>
+        v <m5/>
+        < f <b><m5/></b>
+        > g R+1 | <message>1</message>
+        < g <b><m1/></b>
+        > h R+6
+        = <m1/>
+        = <m2/>
+        = <m3/>
+        = <m4/>
+        = <m5/>
+    "#]]);
+}
+
+/// The same when R+1 never came: each younger one is told to repeat its elders, which Strophe.js takes for an
+/// answer and goes on. Nothing is lost when R+1 comes at last; one more without an answer would be too many.
+#[test]
+fn strophe_runs_ahead_of_a_lost_request() {
+    live(expect![[r#"
+        > c R+2 | <message>2</message>
+        + 10s
+        < c <b type='error'/>  @10000ms
+        > d R+3 | <message>3</message>
+        + 10s
+        < d <b type='error'/>  @10000ms
+        > e R+4 | <message>4</message>
+        v <m1/>
+        > b R+1 | <message>1</message>
+        ^ <message>1</message>
+        ^ <message>2</message>
+        ^ <message>3</message>
+        ^ <message>4</message>
+        < b <b><m1/></b>
+        > f R+5
+        = <stream:features/>
+        = <m1/>
+        < e <b/>
+    "#]]);
+}
+
+/// Told to repeat its elders it goes on, and on.
+#[test]
+fn runs_ahead_too_far() {
+    live(expect![[r#"
+        > c R+2 | <message>2</message>
+        + 10s
+        < c <b type='error'/>  @10000ms
+        > d R+3 | <message>3</message>
+        > e R+4 | <message>4</message>
+        < d <b type='terminate' condition='other-request'/>
+        < e <b type='terminate' condition='item-not-found'/>
+        # [<stream:features/>]
+        # gone
+    "#]]);
+}
+
+/// A page that was loaded anew goes on after a request that never left the old one: what it sends comes
+/// through as soon as it is clear that nobody repeats the missing one, whose rid is then done with.
+#[test]
+fn a_reload_skips_a_rid() {
+    live(expect![[r#"
+        > b R+1
+        = <stream:features/>
+        ! b
+        v <m1/>
+        > d R+3 | <message>new</message>
+        + 10s
+        < d <b type='error'/>  @10000ms
+        > e R+4
+        ^ <message>new</message>
+        < e <b><m1/></b>
+        > c R+2 | <message>old</message>
+        < c <b type='terminate' condition='item-not-found'/>
+        v <m2/>
     "#]]);
 }

@@ -67,12 +67,9 @@ fn case_80_too_old() {
             > b R
             < b <b type='terminate' condition='item-not-found'/>
             + 10s
-            # []
-            # gone  @5000ms
             > c R+1
-            < c <b type='terminate' condition='item-not-found'/>
             v <message xmlns='jabber:client'/>
-            v full
+            < c <b><message xmlns='jabber:client'/></b>
         "#]],
     );
 }
