@@ -42,6 +42,13 @@ pub(super) struct Said<T> {
     pub items: Vec<T>,
 }
 
+impl<T> Said<T> {
+    /// What it takes, about: its items are as large as what was written of them.
+    fn bytes(&self) -> usize {
+        if self.items.is_empty() { self.body.len() } else { 2 * self.body.len() }
+    }
+}
+
 impl<T> Kept<T> {
     /// It was asked for again, when `last` was the newest request.
     pub fn asked_again(&mut self, last: Rid) {
@@ -91,7 +98,7 @@ impl<T> Replay<T> {
             let enough = counted(&self.kept) > self.count || self.kept.len() >= 2 * self.count;
             let stays = !oldest.outlived(rid, self.count);
             let unacked = oldest.rid.number() > self.acked;
-            if !enough || stays || unacked && self.bytes() + said.body.len() <= unacked_bytes_max {
+            if !enough || stays || unacked && self.bytes() + said.bytes() <= unacked_bytes_max {
                 break;
             }
             outlived.extend(self.kept.remove(0).said.into_iter().flat_map(|s| s.items));
@@ -146,6 +153,6 @@ impl<T> Replay<T> {
     }
 
     fn bytes(&self) -> usize {
-        self.kept.iter().filter_map(|k| k.said.as_ref()).map(|s| s.body.len()).sum()
+        self.kept.iter().filter_map(|k| k.said.as_deref()).map(Said::bytes).sum()
     }
 }
