@@ -32,10 +32,11 @@ impl Keys {
         true
     }
 
-    /// Whether this repeated request is the client's: it has the key its first copy had.
-    pub fn knows(&self, body: &Body) -> bool {
-        let of_rid = self.recent.iter().find(|(rid, _)| *rid == body.rid);
-        of_rid.is_some_and(|(_, key)| body.key().is_some_and(|k| k.eq_ignore_ascii_case(key)))
+    /// Whether this repeated request is the client's: it has the key its first copy had. `None`: it came too
+    /// long ago to tell.
+    pub fn knows(&self, body: &Body) -> Option<bool> {
+        let (_, key) = self.recent.iter().find(|(rid, _)| *rid == body.rid)?;
+        Some(body.key().is_some_and(|k| k.eq_ignore_ascii_case(key)))
     }
 }
 

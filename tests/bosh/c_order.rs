@@ -74,14 +74,15 @@ fn t34_a_rid_above_the_window() {
 #[test]
 fn t35_a_rid_too_old_is_told_at_once() {
     let s = Scene::new();
-    for n in 1..=5 {
+    // One more than the page says: Strophe.js, attached, may ask for the first when the fifth is done.
+    for n in 1..=6 {
         s.page.say(n, PING).answer();
     }
     let begun = Instant::now();
     s.page.say(1, PING).answer().terminates("item-not-found");
     assert!(begun.elapsed() < AT_ONCE);
     // A delayed duplicate of the network's ends nothing: whoever has the current rids goes on.
-    s.page.is_alive(6);
+    s.page.is_alive(7);
 }
 
 #[test]

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// send them again: what takes longer is lost, and a browser would not notice it for longer than `wait`.
 const EARLY_SECS: u64 = 10;
 
+/// How often a request that came before its elders is told to repeat them: who has not done so by then never will,
+/// and when it comes once more the session ends.
+const TOLD_MAX: u8 = 8;
+
 impl<T: Item> Session<T> {
     /// The creation request goes up.
     pub(super) fn open(&mut self, mut body: Body, ticket: Ticket) {
@@ -80,8 +84,9 @@ impl<T: Item> Session<T> {
             return self.violated(ticket, Condition::ItemNotFound); // section 15.4: not processed
         }
         if let (None, Some(newkey)) = (&self.terms.keys, body.newkey()) {
-            self.terms.keys = Some(Box::new(crate::keys::Keys::new(newkey, usize::from(self.terms.requests) * 2)));
+            self.terms.keys = Some(self.terms.keys_from(newkey));
         }
+        self.covered_by(&body, was_early);
         if matches!(body.ask, Ask::Pause(secs) if secs > self.settings.maxpause_secs) {
             return self.violated(ticket, Condition::PolicyViolation);
         }
@@ -92,7 +97,6 @@ impl<T: Item> Session<T> {
         self.window.idle_poll_at = body.is_empty().then_some(self.now);
         self.window.last = body.rid;
         self.window.stale = 0;
-        self.covered_by(&body, was_early);
 
         let payload = std::mem::take(&mut body.payload);
         let asks = payload.asks() || body.ask == Ask::Restart;
@@ -142,18 +146,20 @@ impl<T: Item> Session<T> {
                 return self.violated(Some(ticket), Condition::PolicyViolation);
             }
             let gap_stays = self.leaves_the_gap(&body);
-            self.window.early.push(Early { body, ticket: Some(ticket), until, repeats: 0, told: false });
+            self.window.early.push(Early { body, ticket: Some(ticket), until, repeats: 0, told: 0 });
             if gap_stays {
                 self.window.skip_gap();
                 self.accept_early();
             }
             return;
         };
-        if first.body.key() != body.key() {
+        if first.body.key() != body.key() || first.told >= TOLD_MAX {
             return self.violated(Some(ticket), Condition::ItemNotFound);
         }
         let older = first.ticket.replace(ticket);
-        first.until = until;
+        if self.now >= first.until {
+            first.until = until;
+        }
         first.repeats += 1;
         let too_often = first.repeats > self.settings.repeats_max;
         self.send(older, 200, write::SUPERSEDED);
@@ -166,7 +172,7 @@ impl<T: Item> Session<T> {
     /// (section 17.3), and what its client does instead is to ask with nothing to say, as one does that waits
     /// for no answer. So does a page that was loaded anew and never knew of the request that is missing.
     fn leaves_the_gap(&self, body: &Body) -> bool {
-        let told = self.window.early.iter().any(|e| e.ticket.is_none() && e.told && e.body.rid < body.rid);
+        let told = self.window.early.iter().any(|e| e.ticket.is_none() && e.told > 0 && e.body.rid < body.rid);
         told && self.asks_only_when_answered(body) && self.terms.keys.is_none()
     }
 
@@ -178,13 +184,11 @@ impl<T: Item> Session<T> {
 
     /// A request whose rid came before (section 14.3): its payload is not looked at again.
     fn repeated(&mut self, ticket: Ticket, body: &Body) {
-        let held = self.window.held.iter().any(|h| h.rid == body.rid);
-        if !held && self.replay.find(body.rid).is_none() {
-            return self.too_old(ticket);
-        }
-        self.alive();
-        if self.terms.keys.as_ref().is_some_and(|k| !k.knows(body)) {
-            return self.violated(Some(ticket), Condition::ItemNotFound);
+        let is_kept = self.window.held.iter().any(|h| h.rid == body.rid) || self.replay.find(body.rid).is_some();
+        match self.terms.keys.as_ref().map_or(Some(true), |k| k.knows(body)) {
+            Some(true) if is_kept => self.alive(),
+            Some(false) => return self.violated(Some(ticket), Condition::ItemNotFound),
+            _ => return self.too_old(ticket),
         }
         let until = if self.terms.polls() { self.now } else { self.wait_over() };
         let often = self.settings.repeats_max;
@@ -232,7 +236,8 @@ impl<T: Item> Session<T> {
         // Half of it, because the network may bring requests closer together than they were sent.
         let polling = Duration::from_secs(self.settings.polling_secs.into()) / 2;
         let soon_after = |t: Instant| self.now < t + polling;
-        let soon = self.window.idle_poll_at.is_some_and(soon_after);
+        // Nor does it keep them in order: this one is the last only if no younger one is there.
+        let soon = self.window.idle_poll_at.is_some_and(soon_after) && self.window.early.is_empty();
         // Section 11 counts any two requests of which the last is empty. Here both have to be, so that
         // a client that sends and then asks at once goes on.
         soon && (self.terms.polls() || self.window.waiting() + 1 >= self.terms.requests.into())

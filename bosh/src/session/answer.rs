@@ -41,7 +41,8 @@ impl<T: Item> Session<T> {
                 continue;
             }
             let settled = self.settle_until.is_none_or(|t| self.now >= t);
-            let due = self.now >= oldest.until || surplus && settled || self.report.is_some();
+            let waited = self.window.held_until().is_some_and(|t| self.now >= t);
+            let due = waited || surplus && settled || self.report.is_some();
             if self.queue.is_empty() && !due {
                 break;
             }
@@ -69,7 +70,7 @@ impl<T: Item> Session<T> {
         let overdue = self.window.early.iter_mut().filter(|e| now >= e.until && e.ticket.is_some());
         let tickets: Vec<_> = overdue
             .map(|e| {
-                e.told = true;
+                e.told = e.told.saturating_add(1);
                 e.ticket.take()
             })
             .collect();

@@ -296,6 +296,11 @@ impl<T: Item> Session<T> {
         self.queue.len() + self.replay.items()
     }
 
+    /// Bytes kept of answers that may be asked for again, and of requests that wait for their elders.
+    pub fn kept_bytes(&self) -> usize {
+        self.replay.bytes() + self.window.early_bytes()
+    }
+
     /// Whether items are still taken: not yet [`Output::Ended`].
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Opening(_) | Phase::Live)
@@ -342,7 +347,7 @@ impl Terms {
         let agreed = Terms::agreed(settings, body.hold().unwrap_or(1), body.wait().unwrap_or(u32::MAX));
         Terms {
             content: body.content().filter(|c| *c != crate::CONTENT_TYPE).map(Arc::from),
-            keys: body.newkey().map(|k| Box::new(Keys::new(k, usize::from(agreed.requests) * 2))),
+            keys: body.newkey().map(|k| agreed.keys_from(k)),
             legacy: body.ver().is_none(),
             acks: body.ack == Some(1),
             ..agreed
@@ -370,6 +375,11 @@ impl Terms {
             terms.inactivity_secs *= 2;
         }
         terms
+    }
+
+    /// A key sequence. A repeat may come of every request that is held or whose answer is kept, and one more.
+    fn keys_from(&self, newkey: &str) -> Box<Keys> {
+        Box::new(Keys::new(newkey, 2 * self.replayable()))
     }
 
     /// Of how many requests the answers are kept.

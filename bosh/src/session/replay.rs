@@ -152,7 +152,7 @@ impl<T> Replay<T> {
         self.kept.iter().filter_map(|k| k.said.as_ref()).map(|s| s.items.len()).sum()
     }
 
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.kept.iter().filter_map(|k| k.said.as_deref()).map(Said::bytes).sum()
     }
 }

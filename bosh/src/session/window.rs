@@ -40,8 +40,8 @@ pub(super) struct Early {
     /// When it is given a recoverable error.
     pub until: Instant,
     pub repeats: u16,
-    /// It was given one.
-    pub told: bool,
+    /// How often it was given one.
+    pub told: u8,
 }
 
 impl Window {
@@ -51,11 +51,11 @@ impl Window {
     }
 
     /// The highest rid that may come: `requests` above the last, one more to pause or to terminate (section 11),
-    /// and one more for each request that was answered although it still waits for its elders: Strophe.js goes
-    /// on beside the elder that it sends again, up to [`RUNS_AHEAD`].
+    /// and one more for each request whose client does not wait for it, although it waits for its elders: Strophe.js
+    /// goes on beside the elder that it sends again, up to [`RUNS_AHEAD`].
     pub fn highest(&self, terms: &Terms, ask: Ask) -> Rid {
         let extra = u64::from(matches!(ask, Ask::Terminate | Ask::Pause(_)));
-        let told = self.early.iter().filter(|e| e.told).count() as u64;
+        let told = self.early.iter().filter(|e| e.told > 0 || e.ticket.is_none()).count() as u64;
         let requests = u64::from(terms.requests);
         self.last.plus((requests + told).min(requests.max(RUNS_AHEAD)) + extra)
     }
@@ -89,9 +89,13 @@ impl Window {
 
     /// When the next request that waits is answered whatever happens.
     pub fn deadline(&self) -> Option<Instant> {
-        let oldest = self.held.first().filter(|h| h.ticket.is_some()).map(|h| h.until);
         let early = self.early.iter().filter(|e| e.ticket.is_some()).map(|e| e.until);
-        early.chain(oldest).min()
+        early.chain(self.held_until()).min()
+    }
+
+    /// When some held request has waited long enough; those before it have to be answered then too (section 14.2).
+    pub fn held_until(&self) -> Option<Instant> {
+        self.held.iter().filter(|h| h.ticket.is_some()).map(|h| h.until).min()
     }
 
     /// The connection of that request died. `false`: none such waits.
