@@ -1,4 +1,4 @@
-//! Messages while connections come, go, break and hang: none lost, none doubled, none out of order.
+//! Messages while connections come, go, break, hang and fill: none lost, none doubled, none out of order.
 //! A failure names its seed.
 
 mod town;
@@ -40,6 +40,8 @@ struct Day {
 impl Day {
     fn come(&mut self, resource: &str, priority: u64) {
         let client = self.town.bind("bob", resource);
+        let room = self.dice.below(2) * (1 + self.dice.below(12));
+        client.wire.room.store(room as usize, Ordering::Relaxed);
         self.town.send(&client, &format!("<presence><priority>{priority}</priority></presence>"));
         self.phones.push(Phone { client, closing: false });
         for phone in &mut self.phones {
@@ -52,8 +54,14 @@ impl Day {
         for _ in 0..count {
             let client = self.phones[place].client.clone();
             let Some(delivery) = client.wire.got.lock().unwrap().pop_front() else { return };
+            client.wire.taken.fetch_add(1, Ordering::Relaxed);
             if let Some(receipt) = delivery.receipt {
                 self.town.ack(&client, receipt.0);
+            }
+            // As a driver does: it says so once, when the half of it is free.
+            let (room, held) = (client.wire.room.load(Ordering::Relaxed), client.wire.got.lock().unwrap().len());
+            if held <= room / 2 && client.wire.refused.swap(false, Ordering::Relaxed) {
+                self.town.room(&client);
             }
             if let Some(body) = body_of(&delivery.stanza) {
                 self.read.push((client.jid.clone(), body));
@@ -78,16 +86,21 @@ impl Day {
 fn live(seed: u64, several: bool) -> (Vec<(String, String)>, u64) {
     let mut settings = Settings::new(DOMAIN);
     settings.held_max = u32::MAX; // what is over the bound goes back to ann; here nothing may
+    settings.leaving_secs = 1_000_000;
+    settings.behind_secs = 3;
+    settings.offline_page = 7;
     let town = Town::with(&["ann", "bob"], settings, Modules::builder().add(KeepAll).build());
     let mut day = Day { town, dice: Dice(seed), phones: Vec::new(), read: Vec::new(), resources: 0 };
     let ann = day.town.login("ann", "a");
     let mut sent = 0;
     for _ in 0..200 {
-        match day.dice.below(12) {
+        match day.dice.below(15) {
             0..=4 => {
                 for _ in 0..=day.dice.below(8) {
                     sent += 1;
-                    let xml = format!("<message type='chat' to='bob@house.example'><body>{sent}</body></message>");
+                    let phone = day.phones.iter().rev().find(|p| !p.closing && day.dice.below(3) == 0);
+                    let to = phone.map_or("bob@house.example".into(), |p| p.client.jid.clone());
+                    let xml = format!("<message type='chat' to='{to}'><body>{sent}</body></message>");
                     day.town.send(&ann, &xml);
                 }
             }
@@ -122,16 +135,25 @@ fn live(seed: u64, several: bool) -> (Vec<(String, String)>, u64) {
                 let place = day.dice.below(day.phones.len() as u64) as usize;
                 day.phones[place].client.wire.full.store(true, Ordering::Relaxed);
             }
+            12 => day.town.pass(Duration::from_secs(1)),
+            13 => day.town.slow = true,
+            14 => {
+                day.town.slow = false;
+                day.town.commit_all();
+            }
             _ => {}
         }
         day.note_closed();
     }
+    day.town.slow = false;
+    day.town.commit_all();
     // the evening: all go, and one comes that reads it all
     while !day.phones.is_empty() {
         day.end(0);
     }
     day.town.pass(Duration::from_secs(1));
     day.come("last", 1);
+    day.phones[0].client.wire.room.store(0, Ordering::Relaxed);
     for _ in 0..sent + 64 {
         day.read(0, 64);
     }
@@ -142,7 +164,7 @@ fn live(seed: u64, several: bool) -> (Vec<(String, String)>, u64) {
 
 #[test]
 fn one_phone_at_a_time_reads_everything_in_order() {
-    for seed in 0..300 {
+    for seed in 0..1_000 {
         let (read, sent) = live(seed, false);
         let bodies: VecDeque<String> = read.into_iter().map(|(_, body)| body).collect();
         let expected: VecDeque<String> = (1..=sent).map(|n| n.to_string()).collect();
@@ -152,7 +174,7 @@ fn one_phone_at_a_time_reads_everything_in_order() {
 
 #[test]
 fn several_phones_read_everything_once() {
-    for seed in 0..300 {
+    for seed in 0..1_000 {
         let (read, sent) = live(seed, true);
         let mut numbers: Vec<u64> = read.iter().map(|(_, body)| body.parse().unwrap()).collect();
         numbers.sort_unstable();

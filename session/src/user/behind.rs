@@ -82,7 +82,9 @@ impl User {
         let until = now.at + self.behind_time();
         self.behind = Some(Box::new(Behind { binding, until, taken, now, late: VecDeque::new(), late_bytes: 0 }));
         tracing::debug!(user = %self.jid, waiting, "a connection is behind");
-        if waiting > 0 && !self.has_reserved(binding) {
+        // Nothing that has to be kept was handed to it since it was behind before, unless all from then was.
+        let has_place = self.reserved_at(binding).is_some_and(|first| !self.is_given_behind(first));
+        if waiting > 0 && !has_place {
             // Should the connection give back what it has, that belongs before what is kept from now on.
             self.ask_store(Query::Reserve(waiting), move |user, _, answer| match answer {
                 Ok(Answer::Reserved(first)) => user.reserve(binding, first, waiting),
@@ -158,6 +160,9 @@ impl User {
         }
         let late = self.behind.take().map(|b| b.late).unwrap_or_default();
         self.todo.extend(late.into_iter().map(|delivery| Todo::Deliver(binding, delivery)));
+        if self.kept == 0 {
+            self.end_reservations(binding, u64::MAX); // nothing was kept that could have to stand behind
+        }
         self.go_on();
         self.give_out();
     }

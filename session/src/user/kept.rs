@@ -20,7 +20,7 @@ pub(super) struct Keeping {
     /// Acknowledged, and being marked in the store.
     pub marking: Vec<u64>,
     pub storing: Storing,
-    pub reserved: Option<Reserved>,
+    pub reserved: Vec<Reserved>,
 }
 
 /// Kept messages on their way to one resource.
@@ -44,6 +44,11 @@ impl User {
     /// Is it not certain yet that all kept messages are out?
     pub(super) fn is_giving_out(&self) -> bool {
         self.giving().is_some_and(|g| g.more || g.reading) || self.giving().is_some() && self.is_storing()
+    }
+
+    /// Has anything been handed out that was kept behind this number?
+    pub(super) fn is_given_behind(&self, id: u64) -> bool {
+        self.giving().is_some_and(|g| g.after >= id)
     }
 
     /// Is this the resource that they are given to?
@@ -160,7 +165,7 @@ impl User {
             Some(_) => {
                 self.kept = 0; // the store has said that there is nothing behind
                 self.end_giving();
-                self.end_reservation(binding); // what the connection had before that is delivered, too
+                self.end_reservations(binding, u64::MAX); // what the connection had before that is delivered, too
             }
             None => {}
         }
@@ -178,7 +183,8 @@ impl User {
     }
 
     /// A connection says that a kept message is delivered.
-    pub(super) fn acked(&mut self, receipt: Receipt) {
+    pub(super) fn acked(&mut self, binding: Binding, receipt: Receipt) {
+        self.end_reservations(binding, receipt.0);
         let keeping = self.keeping.get_or_insert_default();
         keeping.marking.push(receipt.0);
         if let Some(giving) = &mut keeping.giving {

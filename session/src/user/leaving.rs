@@ -8,7 +8,7 @@ use super::User;
 use super::kept::parcel_of;
 use super::message::Ticket;
 use crate::clock::Now;
-use crate::link::{Binding, Copies, Delivery, Parcel};
+use crate::link::{Binding, Copies, Delivery, Parcel, Receipt};
 use crate::push::SendtoState;
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Kind, Stanza, StanzaError};
@@ -76,12 +76,14 @@ impl User {
 
     /// A connection has ended and gives back what it had not delivered.
     pub(super) fn left(&mut self, now: Now, binding: Binding, undelivered: Vec<Delivery>) {
-        let mut returned: Vec<Parcel> = undelivered.into_iter().filter_map(given_back).collect();
-        if self.has_reserved(binding) {
-            let own_place = std::mem::take(&mut returned).into_iter();
-            returned = own_place.filter_map(|parcel| self.put_back(now, binding, parcel)).collect();
-            self.end_reservation(binding);
+        let mut returned = Vec::new();
+        let mut after = 0;
+        for delivery in undelivered {
+            after = delivery.receipt.map_or(after, |Receipt(id)| id);
+            let parcel = given_back(delivery);
+            returned.extend(parcel.and_then(|parcel| self.put_back(now, binding, after, parcel)));
         }
+        self.end_reservations(binding, u64::MAX);
         match &mut self.leaving {
             Some(leaving) => {
                 leaving.returned.extend(returned);

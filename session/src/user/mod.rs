@@ -253,7 +253,7 @@ impl User {
             Input::Sent(binding, stanza) => self.sent(now, binding, stanza),
             Input::Arrived(parcel) => self.arrived(now, parcel),
             Input::Push(pushed) => self.push(now, *pushed),
-            Input::Acked(_, receipt) => self.acked(receipt),
+            Input::Acked(binding, receipt) => self.acked(binding, receipt),
             Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered),
             Input::Refused(binding, delivery) => self.refused(now, binding, *delivery),
             Input::Room(binding) => self.room(binding),

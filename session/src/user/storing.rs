@@ -37,11 +37,13 @@ struct Message {
     ticket: Option<Ticket>,
 }
 
-/// Numbers in the store for what a connection that fell behind may give back.
+/// Numbers in the store for what a connection that fell behind may give back: before all that was kept
+/// since, and behind all that was kept before.
 pub(super) struct Reserved {
     binding: Binding,
+    first: u64,
     next: u64,
-    left: u32,
+    end: u64,
 }
 
 impl Storing {
@@ -132,23 +134,30 @@ impl User {
 
     /// The store keeps so many places free for what this connection may give back.
     pub(super) fn reserve(&mut self, binding: Binding, first: u64, count: u32) {
-        self.keeping.get_or_insert_default().reserved = Some(Reserved { binding, next: first, left: count });
+        let reserved = Reserved { binding, first, next: first, end: first + u64::from(count) };
+        self.keeping.get_or_insert_default().reserved.push(reserved);
     }
 
-    pub(super) fn has_reserved(&self, binding: Binding) -> bool {
-        self.keeping.as_ref().and_then(|k| k.reserved.as_ref()).is_some_and(|r| r.binding == binding)
+    /// The newest place that is kept free for this connection.
+    pub(super) fn reserved_at(&self, binding: Binding) -> Option<u64> {
+        let reserved = self.keeping.as_ref()?.reserved.iter().rfind(|r| r.binding == binding)?;
+        Some(reserved.first)
     }
 
     /// What came back from a connection that was behind goes into its place in the store. `Some`: it has none.
-    pub(super) fn put_back(&mut self, now: Now, binding: Binding, parcel: Parcel) -> Option<Parcel> {
-        if !self.has_reserved(binding) || !matches!(parcel.stanza.kind, Kind::Message(kind) if is_keepable(kind)) {
+    ///
+    /// `after`: the number of the last kept message that the connection was handed before it.
+    pub(super) fn put_back(&mut self, now: Now, binding: Binding, after: u64, parcel: Parcel) -> Option<Parcel> {
+        let is_its = |r: &&mut Reserved| r.binding == binding && r.first > after && r.next < r.end;
+        let is_message = matches!(parcel.stanza.kind, Kind::Message(kind) if is_keepable(kind));
+        if !is_message || self.reserved_at(binding).is_none() {
             return Some(parcel);
         }
         let Offline::Keep { expires_ms } = self.verdict(now, &parcel, None) else { return Some(parcel) };
-        let reserved = self.keeping.as_mut().and_then(|k| k.reserved.as_mut()).filter(|r| r.left > 0);
+        let reserved = self.keeping.as_mut().and_then(|k| k.reserved.iter_mut().find(is_its));
         let Some(reserved) = reserved else { return Some(parcel) };
         let id = reserved.next;
-        (reserved.next, reserved.left) = (id + 1, reserved.left - 1);
+        reserved.next += 1;
         self.kept = self.kept.saturating_add(1);
         let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel) };
         self.ask_store(Query::AppendAt(id, message), move |user, now, answer| match answer {
@@ -165,10 +174,10 @@ impl User {
         None
     }
 
-    /// This connection gives nothing back any more.
-    pub(super) fn end_reservation(&mut self, binding: Binding) {
+    /// This connection gives back nothing that is older than the message of that number.
+    pub(super) fn end_reservations(&mut self, binding: Binding, before: u64) {
         if let Some(keeping) = &mut self.keeping {
-            keeping.reserved.take_if(|r| r.binding == binding);
+            keeping.reserved.retain(|r| r.binding != binding || r.first > before);
         }
         self.keeping.take_if(|k| k.is_over());
     }
@@ -177,7 +186,7 @@ impl User {
 impl Keeping {
     /// Is there nothing left to remember?
     pub(super) fn is_over(&self) -> bool {
-        self.giving.is_none() && self.marking.is_empty() && self.storing.is_empty() && self.reserved.is_none()
+        self.giving.is_none() && self.marking.is_empty() && self.storing.is_empty() && self.reserved.is_empty()
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Wire {
     pub full: AtomicBool,
     /// So many deliveries it takes before it is full; 0: any number.
     pub room: AtomicUsize,
+    /// Something found no room.
+    pub refused: AtomicBool,
     /// How many its client has taken.
     pub taken: AtomicU32,
 }
@@ -36,6 +38,7 @@ impl Link for Wire {
         let mut got = self.got.lock().unwrap();
         let room = self.room.load(Ordering::Relaxed);
         if self.full.load(Ordering::Relaxed) || room > 0 && got.len() >= room {
+            self.refused.store(true, Ordering::Relaxed);
             return Err(delivery);
         }
         got.push_back(delivery);
@@ -287,7 +290,10 @@ impl Town {
                     self.mail.push_back((to, Input::Arrived(parcel)));
                 }
                 Ask::Store(query) => {
-                    self.commit(name); // the store answers in the order in which it was asked
+                    let writes = matches!(query, Query::Append(_) | Query::Reserve(_) | Query::AppendAt(..));
+                    if writes || matches!(query, Query::Delivered(_)) {
+                        self.commit(name); // writes are done in order; reads go on beside them
+                    }
                     let answer = match self.failures.pop_front() {
                         Some(error) => Err(error),
                         None => answer(self.shelves.get_mut(name), query, now.unix_ms),
