@@ -294,3 +294,24 @@ fn many_are_kept_at_once() {
     assert_eq!(read_all(&mut town, &bob), [""; 0]);
     assert_eq!(kept(&town, "bob"), [""; 0]);
 }
+
+#[test]
+fn what_comes_back_too_late_comes_once_all_the_same() {
+    let (mut town, ann, bob) = house(2, Settings { offline_page: 3, ..usual() });
+    for n in 1..=8 {
+        chat(&mut town, &ann, "bob@house.example", &n.to_string());
+    }
+    let phone = town.bind("bob", "phone");
+    town.send(&phone, "<presence/>");
+    town.pass(Duration::from_secs(5));
+    let page = phone.take();
+    let bodies: Vec<_> = page.iter().filter_map(|d| body_of(&d.stanza)).collect();
+    assert_eq!(bodies, numbers(3, 5), "the other was not waited for any longer");
+    let undelivered = bob.take();
+    town.unbind(&bob, undelivered);
+    for receipt in page.iter().filter_map(|d| d.receipt) {
+        town.ack(&phone, receipt.0);
+    }
+    assert_eq!(read_all(&mut town, &phone), ["1", "2", "6", "7", "8"]);
+    assert_eq!(kept(&town, "bob"), [""; 0]);
+}

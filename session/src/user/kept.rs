@@ -34,8 +34,6 @@ pub(super) struct Giving {
     more: bool,
     /// Is a page being read?
     reading: bool,
-    /// ... and not the one that is wanted any more?
-    stepped_back: bool,
     /// The resource is bound but wants no more: when it has acknowledged what it has, another may.
     stopped: bool,
 }
@@ -109,7 +107,7 @@ impl User {
         let is_behind = self.is_behind(binding);
         let Some(giving) = self.giving_mut() else { return };
         giving.reading = false;
-        if std::mem::take(&mut giving.stepped_back) || is_behind {
+        if is_behind {
             giving.more = true; // it is read again, from where it has to be
             return self.go_on();
         }
@@ -123,8 +121,7 @@ impl User {
                 break;
             }
             giving.after = kept.id;
-            let is_out = giving.unacked.contains(&kept.id);
-            if is_out || self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
+            if self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
                 continue;
             }
             let Some(mut stanza) = read_kept(&kept.stanza) else {
@@ -210,7 +207,6 @@ impl User {
         {
             giving.after = id - 1;
             giving.more = true;
-            giving.stepped_back = giving.reading;
         }
     }
 
