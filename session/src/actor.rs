@@ -211,7 +211,9 @@ fn perform(store: &dyn Store, user: &BareJid, query: Query, then: Then) {
         Query::Append(message) => store.append(user, message, as_answer(then, Answer::Appended)),
         Query::Reserve(count) => store.reserve(user, count, as_answer(then, Answer::Reserved)),
         Query::AppendAt(id, message) => store.append_at(user, id, message, as_answer(then, |()| Answer::Done)),
-        Query::Pending { after, limit } => store.pending(user, after, limit, as_answer(then, Answer::Pending)),
+        Query::Pending { after, limit, bytes_max } => {
+            store.pending(user, after, limit, bytes_max, as_answer(then, Answer::Pending));
+        }
         Query::Delivered(ids) => store.delivered(user, ids, as_answer(then, |()| Answer::Done)),
         Query::PendingCount => store.pending_count(user, as_answer(then, Answer::Count)),
         Query::Private { space, key } => store.private(user, &space, &key, as_answer(then, Answer::Private)),

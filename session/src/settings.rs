@@ -26,7 +26,7 @@ pub struct Settings {
     pub offline_max: u32,
     /// Kept messages handed to a resource before it must have acknowledged them.
     pub offline_page: u32,
-    /// The same in bytes; one message is always given.
+    /// The same in bytes: a page ends with the message that brings it there.
     pub offline_page_bytes: usize,
     /// How long a connection that is full may take nothing, in seconds; then it is closed. 0: it is closed
     /// as soon as it is full.

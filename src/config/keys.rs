@@ -195,7 +195,7 @@ settings! {
         messages_max: u32 = 1_000, 0..1_000_000 "messages";
         /// Given to a client at a time; the next page follows when it has acknowledged this one.
         page_messages: u32 = 100, 1..10_000 "messages";
-        /// A page ends before it has more than this; one message is always given.
+        /// A page ends with the message that brings it to this.
         page_bytes: usize = 262_144, 1_024..16_777_216 "bytes";
     }
 

@@ -46,7 +46,7 @@ fn main() {
 
     let began = now();
     for n in 0..TALKING {
-        let kept = wait(|then| store.pending(&user(n), 0, 100, then)).unwrap();
+        let kept = wait(|then| store.pending(&user(n), 0, 100, usize::MAX, then)).unwrap();
         assert_eq!(kept.len(), 100);
     }
     let micros = began.elapsed().as_secs_f64() * 1e6 / TALKING as f64;

@@ -247,10 +247,16 @@ impl Messages for Memory {
         });
     }
 
-    fn pending(&self, user: &BareJid, after: u64, limit: u32, then: Then<Vec<Kept>>) {
+    fn pending(&self, user: &BareJid, after: u64, limit: u32, bytes_max: usize, then: Then<Vec<Kept>>) {
         self.read(then, |w| {
             let Some(account) = w.accounts.get(user) else { return Ok(Vec::new()) };
-            let kept = account.pending(after).take(limit as usize);
+            let mut left = bytes_max.max(1); // one is always given
+            let has_room = |(_, m): &(&u64, &NewMessage)| {
+                let had_room = left > 0;
+                left = left.saturating_sub(m.stanza.len());
+                had_room
+            };
+            let kept = account.pending(after).take(limit as usize).take_while(has_room);
             Ok(kept.map(|(id, m)| Kept { id: *id, at_ms: m.at_ms, stanza: m.stanza.clone() }).collect())
         });
     }

@@ -173,8 +173,9 @@ pub trait Messages {
     /// given out yet, or has a message.
     fn append_at(&self, user: &BareJid, id: u64, message: NewMessage, then: Then<()>);
     /// The undelivered and unexpired messages with an id greater than `after`, in the order of their
-    /// ids, at most `limit`.
-    fn pending(&self, user: &BareJid, after: u64, limit: u32, then: Then<Vec<Kept>>);
+    /// ids: a page. It ends with its `limit`th message, or with the one whose stanza brings it to
+    /// `bytes_max` bytes; more is not read.
+    fn pending(&self, user: &BareJid, after: u64, limit: u32, bytes_max: usize, then: Then<Vec<Kept>>);
     /// These are delivered: they are not pending any more. Ids that are not there are passed over.
     fn delivered(&self, user: &BareJid, ids: Vec<u64>, then: Then<()>);
     /// How many are pending. How many there may be is the caller's rule.

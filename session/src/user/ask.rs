@@ -113,7 +113,7 @@ pub enum Query {
     Append(NewMessage),
     Reserve(u32),
     AppendAt(u64, NewMessage),
-    Pending { after: u64, limit: u32 },
+    Pending { after: u64, limit: u32, bytes_max: usize },
     Delivered(Vec<u64>),
     PendingCount,
     Private { space: CompactString, key: CompactString },

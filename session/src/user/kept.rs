@@ -70,15 +70,8 @@ impl User {
         let taker = self.resources.iter().filter(|r| r.priority.is_some_and(|p| p >= 0)).max_by_key(|r| r.priority);
         let Some(binding) = taker.map(|r| r.binding).filter(|b| !self.is_behind(*b)) else { return };
         let keeping = self.keeping.get_or_insert_default();
-        keeping.giving = Some(Giving {
-            binding,
-            after: 0,
-            unacked: Vec::new(),
-            more: true,
-            reading: true,
-            stepped_back: false,
-            stopped: false,
-        });
+        keeping.giving =
+            Some(Giving { binding, after: 0, unacked: Vec::new(), more: true, reading: true, stopped: false });
         if keeping.marking.is_empty() {
             return self.read_page(0);
         }
@@ -91,9 +84,13 @@ impl User {
     }
 
     fn read_page(&mut self, after: u64) {
-        let limit = self.settings().offline_page;
-        self.ask_store(Query::Pending { after, limit }, move |user, now, answer| match answer {
-            Ok(Answer::Pending(page)) => user.hand_out(now, page, limit),
+        let (limit, bytes_max) = (self.settings().offline_page, self.settings().offline_page_bytes);
+        self.ask_store(Query::Pending { after, limit, bytes_max }, move |user, now, answer| match answer {
+            Ok(Answer::Pending(page)) => {
+                let bytes: usize = page.iter().map(|kept| kept.stanza.len()).sum();
+                let more = page.len() >= limit as usize || bytes >= bytes_max;
+                user.hand_out(now, page, more);
+            }
             other => {
                 tracing::error!(user = %user.jid, ?other, "kept messages could not be read");
                 user.end_giving();
@@ -101,8 +98,7 @@ impl User {
         });
     }
 
-    fn hand_out(&mut self, now: Now, page: Vec<Kept>, limit: u32) {
-        let bytes_max = self.settings().offline_page_bytes;
+    fn hand_out(&mut self, now: Now, page: Vec<Kept>, more: bool) {
         let Some(binding) = self.giving().map(|g| g.binding) else { return };
         let is_behind = self.is_behind(binding);
         let Some(giving) = self.giving_mut() else { return };
@@ -111,15 +107,9 @@ impl User {
             giving.more = true; // it is read again, from where it has to be
             return self.go_on();
         }
-        giving.more = page.len() >= limit as usize;
-        let mut bytes = 0;
+        giving.more = more;
         for kept in page {
             let Some(giving) = self.giving_mut() else { return };
-            bytes += kept.stanza.len();
-            if bytes > bytes_max && bytes > kept.stanza.len() {
-                giving.more = true;
-                break;
-            }
             giving.after = kept.id;
             if self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
                 continue;

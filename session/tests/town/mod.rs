@@ -380,6 +380,20 @@ pub fn jid(user: &str) -> BareJid {
     BareJid::new(Some(user), DOMAIN).unwrap()
 }
 
+/// Up to the one that brings it to so many bytes.
+fn page(bytes_max: usize, kept: impl Iterator<Item = Kept>) -> Vec<Kept> {
+    let mut bytes = 0;
+    let mut page = Vec::new();
+    for kept in kept {
+        bytes += kept.stanza.len();
+        page.push(kept);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    page
+}
+
 /// The store, as its traits describe it.
 fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer, StoreError> {
     let Some(shelf) = shelf else {
@@ -433,15 +447,15 @@ fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer
             shelf.kept.insert(place, (id, message));
             Answer::Done
         }
-        Query::Pending { after, limit } => Answer::Pending(
+        Query::Pending { after, limit, bytes_max } => Answer::Pending(page(
+            bytes_max,
             shelf
                 .kept
                 .iter()
                 .filter(|(id, m)| *id > after && m.expires_ms.is_none_or(|e| e > now_ms))
                 .take(limit as usize)
-                .map(|(id, m)| Kept { id: *id, at_ms: m.at_ms, stanza: m.stanza.clone() })
-                .collect(),
-        ),
+                .map(|(id, m)| Kept { id: *id, at_ms: m.at_ms, stanza: m.stanza.clone() }),
+        )),
         Query::Delivered(ids) => {
             shelf.kept.retain(|(id, _)| !ids.contains(id));
             Answer::Done

@@ -50,7 +50,13 @@ fn insert(conn: &Connection, user: i64, id: i64, message: &NewMessage) -> Result
     Ok(conn.prepare_cached(sql)?.execute(columns)?)
 }
 
-pub(super) fn pending(conn: &Connection, user: &BareJid, after: u64, limit: u32) -> Result<Vec<Kept>, StoreError> {
+pub(super) fn pending(
+    conn: &Connection,
+    user: &BareJid,
+    after: u64,
+    limit: u32,
+    bytes_max: usize,
+) -> Result<Vec<Kept>, StoreError> {
     let sql = "SELECT id, at_ms, stanza FROM inbox
                WHERE user = (SELECT id FROM account WHERE jid = ?1) AND id > ?2
                  AND (expires_ms IS NULL OR expires_ms > ?3)
@@ -63,7 +69,16 @@ pub(super) fn pending(conn: &Connection, user: &BareJid, after: u64, limit: u32)
             stanza: Bytes::from(row.get::<_, Vec<u8>>(2)?),
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for kept in rows {
+        let kept = kept?;
+        bytes += kept.stanza.len();
+        page.push(kept);
+        if bytes >= bytes_max {
+            break; // the rest is not even read
+        }
+    }
+    Ok(page)
 }
 
 pub(super) fn delivered(conn: &Connection, user: &BareJid, ids: &[u64]) -> Result<(), StoreError> {

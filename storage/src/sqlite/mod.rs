@@ -312,9 +312,9 @@ impl Messages for Sqlite {
         self.write(bytes, then, move |c| messages::append_at(c, &user, id, &message));
     }
 
-    fn pending(&self, user: &BareJid, after: u64, limit: u32, then: Then<Vec<Kept>>) {
+    fn pending(&self, user: &BareJid, after: u64, limit: u32, bytes_max: usize, then: Then<Vec<Kept>>) {
         let user = user.clone();
-        self.read(then, move |c| messages::pending(c, &user, after, limit));
+        self.read(then, move |c| messages::pending(c, &user, after, limit, bytes_max));
     }
 
     fn delivered(&self, user: &BareJid, ids: Vec<u64>, then: Then<()>) {

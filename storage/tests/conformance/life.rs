@@ -68,7 +68,7 @@ pub fn read_your_writes(subject: &Subject) {
             let id = appended.unwrap().id;
             // On the store's own thread: the next read is asked, not waited for.
             let then = Box::new(move |kept| tell.send((id, kept)).unwrap());
-            store.pending(&jid("ada"), id - 1, 1, then);
+            store.pending(&jid("ada"), id - 1, 1, usize::MAX, then);
         };
         s.0.append(&jid("ada"), message("x"), Box::new(then));
     }

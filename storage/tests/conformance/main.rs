@@ -37,7 +37,7 @@ macro_rules! any_store {
                 hidden_items, old_versions_get_it_all, a_group_that_cannot_be_kept,
             }
             messages::{
-                ids_count_up, ids_are_never_reused, pages_of_pending, delivered_is_gone,
+                ids_count_up, ids_are_never_reused, pages_of_pending, pages_end_by_their_bytes, delivered_is_gone,
                 expired_is_unseen, users_count_for_themselves, stanzas_come_back_byte_for_byte,
                 many_threads_one_user, places_set_aside,
             }

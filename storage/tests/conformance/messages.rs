@@ -33,6 +33,18 @@ pub fn pages_of_pending(subject: &Subject) {
     assert_eq!(told(s.pending("ada", 0, 0)), "");
 }
 
+pub fn pages_end_by_their_bytes(subject: &Subject) {
+    let s = subject.open_with(&["ada"]);
+    for text in ["aaaa", "bb", "c", "dddddddddd", "e"] {
+        s.append("ada", text).unwrap();
+    }
+    assert_eq!(told(s.page("ada", 0, 9, 6)), "1:aaaa 2:bb", "with the one that brings it there");
+    assert_eq!(told(s.page("ada", 2, 9, 6)), "3:c 4:dddddddddd", "however long that is");
+    assert_eq!(told(s.page("ada", 3, 9, 1)), "4:dddddddddd");
+    assert_eq!(told(s.page("ada", 4, 9, 6)), "5:e");
+    assert_eq!(told(s.page("ada", 0, 1, 6)), "1:aaaa", "or by their number");
+}
+
 pub fn delivered_is_gone(subject: &Subject) {
     let s = subject.open_with(&["ada", "bob"]);
     for text in ["a", "b", "c", "d"] {

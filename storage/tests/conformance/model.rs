@@ -66,7 +66,7 @@ fn one_step(tested: &Asked, model: &Memory, dice: &mut Dice, at: &str) {
             both!(s, then => s.put_private(&user, space, key, value.clone(), then))
         }
         23..=24 => both!(s, then => s.private(&user, space, key, then)),
-        25..=26 => both!(s, then => s.pending(&user, number, 1 + number as u32 % 7, then)),
+        25..=26 => both!(s, then => s.pending(&user, number, 1 + number as u32 % 7, number as usize, then)),
         27 => both!(s, then => s.pending_count(&user, then)),
         28..=29 => both!(s, then => s.roster(&user, then)),
         30..=31 => both!(s, then => s.roster_since(&user, number, then)),

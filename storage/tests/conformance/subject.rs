@@ -121,7 +121,10 @@ impl Asked {
         wait(|then| self.0.append_at(&jid(user), id, message(text), then))
     }
     pub fn pending(&self, user: &str, after: u64, limit: u32) -> Outcome<Vec<Kept>> {
-        wait(|then| self.0.pending(&jid(user), after, limit, then))
+        self.page(user, after, limit, usize::MAX)
+    }
+    pub fn page(&self, user: &str, after: u64, limit: u32, bytes_max: usize) -> Outcome<Vec<Kept>> {
+        wait(|then| self.0.pending(&jid(user), after, limit, bytes_max, then))
     }
     pub fn delivered(&self, user: &str, ids: &[u64]) -> Outcome<()> {
         wait(|then| self.0.delivered(&jid(user), ids.to_vec(), then))

@@ -49,7 +49,7 @@ impl Ledger {
     }
 
     fn check_user(&mut self, store: &dyn Store, n: usize, when: &str) {
-        let pending = wait(|then| store.pending(&user(n), 0, u32::MAX, then)).unwrap();
+        let pending = wait(|then| store.pending(&user(n), 0, u32::MAX, usize::MAX, then)).unwrap();
         let mut there = BTreeMap::new();
         let mut texts = BTreeSet::new();
         for kept in pending {

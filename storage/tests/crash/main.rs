@@ -102,7 +102,7 @@ fn no_room() {
     assert!(kept.len() > 5 && failed.len() > 5, "{said}");
 
     let store = open(home.path());
-    let there = wait(|then| store.pending(&user(0), 0, u32::MAX, then)).unwrap();
+    let there = wait(|then| store.pending(&user(0), 0, u32::MAX, usize::MAX, then)).unwrap();
     let there: BTreeSet<u64> = there.iter().map(|kept| kept.id).collect();
     assert_eq!(there, kept.iter().map(|id| id.parse().unwrap()).collect());
     assert_eq!(append(&*store, 10), Ok(there.len() as u64 + 1), "with room again, it goes on");
