@@ -74,7 +74,7 @@ pub(super) fn pending(
         let kept = kept?;
         bytes += kept.stanza.len();
         page.push(kept);
-        if bytes >= bytes_max {
+        if bytes >= bytes_max.max(1) {
             break; // the rest is not even read
         }
     }
