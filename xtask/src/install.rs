@@ -9,13 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program and the Debian packages that bring it. Chromium without a font draws boxes.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 7] = [
     ("chromium", &["chromium", "fonts-dejavu-core"]),
     ("node", &["nodejs"]),
     ("npm", &["npm"]),
     ("python3", &["python3"]),
     ("curl", &["curl"]),
+    ("nginx", &["nginx"]),
+    ("haproxy", &["haproxy"]),
 ];
+/// Packages that bring a service. The tests start the program themselves, with ports of their own:
+/// the service is not started, now or when the machine is.
+const SERVICES: [&str; 2] = ["nginx", "haproxy"];
+/// What Debian's packages ask before they start a service; 101 is "no". Containers often have one.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Folders with a package-lock.json.
 const NPM_FOLDERS: [&str; 2] = ["examples/web-chat", "tests/e2e"];
 const PYTHON_FOLDER: &str = "examples/echo-bot-python";
@@ -32,9 +39,8 @@ pub fn all(steps: &mut Steps) {
         packages.push(&"python3-venv");
     }
     if !packages.is_empty() {
-        steps.run("apt update", apt(&["update"]));
-        let install = ["install", "--yes", "--no-install-recommends"].into_iter();
-        steps.run("apt install", apt(&install.chain(packages.into_iter().copied()).collect::<Vec<_>>()));
+        steps.run("apt update", as_root("apt-get", &["update"]));
+        install(steps, &packages.into_iter().copied().collect::<Vec<_>>());
     }
     for folder in NPM_FOLDERS {
         let folder = root().join(folder);
@@ -82,25 +88,46 @@ fn python2() -> Option<PathBuf> {
         .find(|python| succeeds(Command::new(python).args(["-c", "import pip, sys; assert sys.version_info[0] == 2"])))
 }
 
+/// Installs Debian packages, and starts nothing.
+fn install(steps: &mut Steps, packages: &[&str]) {
+    let apt = ["install", "--yes", "--no-install-recommends"].iter().chain(packages).copied().collect::<Vec<_>>();
+    let services: Vec<_> = SERVICES.into_iter().filter(|service| packages.contains(service)).collect();
+    let guard = !services.is_empty() && !Path::new(POLICY).exists();
+    if guard {
+        let write = format!("printf '#!/bin/sh\\nexit 101\\n' > {POLICY} && chmod 755 {POLICY}");
+        steps.run("no services", as_root("sh", &["-c", &write]));
+    }
+    steps.run("apt install", as_root("apt-get", &apt));
+    for service in services {
+        steps.run("no service", as_root("update-rc.d", &[service, "disable"]));
+    }
+    if guard {
+        steps.run("services", as_root("rm", &[POLICY]));
+    }
+}
+
 fn command(program: &str, arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder);
     command
 }
 
-fn apt(arguments: &[&str]) -> Command {
-    let root_user = succeeds(Command::new("test").args(["-w", "/var/lib/dpkg"]));
-    let mut command = Command::new(if root_user { "apt-get" } else { "sudo" });
-    if !root_user {
-        command.args(["--non-interactive", "apt-get"]);
-    }
+fn as_root(program: &str, arguments: &[&str]) -> Command {
+    let mut command = if succeeds(Command::new("test").args(["-w", "/var/lib/dpkg"])) {
+        Command::new(program)
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["--non-interactive", "env", "DEBIAN_FRONTEND=noninteractive", program]);
+        sudo
+    };
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
 fn on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Debian keeps servers in /usr/sbin, which is not on everyone's path.
+    env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
 }
 
 fn succeeds(command: &mut Command) -> bool {

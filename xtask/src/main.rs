@@ -1,10 +1,10 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask tidy`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask install`, `cargo xtask ci`, `cargo xtask tidy`.
 //!
 //! | room | what is in it |
 //! |---|---|
 //! | [`ci`] | the judge: all the checks, then the tests |
 //! | [`mod@test`] | every test, after installing what they need |
-//! | [`install`] | Chromium, Node.js, Python and their packages, on Debian |
+//! | [`install`] | Chromium, Node.js, Python and their packages, nginx, HAProxy, on Debian |
 //! | [`tidy`] | checks of the tree itself: lengths, leftovers, lock files, links |
 //! | [`floors`] | arrows between crates point down |
 //! | [`licences`] | licences of what we build on; known weaknesses, where they can be looked up |
@@ -23,15 +23,17 @@ use std::process::ExitCode;
 use step::Steps;
 
 const USAGE: &str = "\
-cargo xtask test   passes every test; on Debian it installs what is missing first
-cargo xtask ci     is the judge: fmt, tidy, licences, clippy, docs, then cargo xtask test
-cargo xtask tidy   checks the tree itself: floors, file lengths, leftovers, lock files, links";
+cargo xtask test      passes every test; on Debian it installs what is missing first
+cargo xtask ci        is the judge: fmt, tidy, licences, clippy, docs, then cargo xtask test
+cargo xtask install   installs what the tests need, and passes none
+cargo xtask tidy      checks the tree itself: floors, file lengths, leftovers, lock files, links";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut steps = Steps::default();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test::test(&mut steps),
+        ["install"] => install::all(&mut steps),
         ["ci"] => ci::ci(&mut steps),
         ["tidy"] => ci::tidy(&mut steps),
         ["help" | "--help" | "-h"] => {

@@ -47,7 +47,7 @@ fn faults_of(path: &Path, text: &str, exists: &dyn Fn(&Path) -> Option<String>) 
     }
     match name {
         "Cargo.lock" => faults.extend(sources_of(text, "source = ", CRATES)),
-        "package-lock.json" => faults.extend(sources_of(text, "\"resolved\":", "\"\"")),
+        "package-lock.json" => faults.extend(sources_of(&without_folders(text), "\"resolved\":", "\"\"")),
         "requirements.txt" => faults.extend(sources_of(text, "://", "://")),
         _ => {}
     }
@@ -55,6 +55,11 @@ fn faults_of(path: &Path, text: &str, exists: &dyn Fn(&Path) -> Option<String>) 
         faults.extend(links(text).into_iter().filter_map(|link| fault_of_link(path, text, &link, exists)));
     }
     faults
+}
+
+/// A package-lock.json without its links to folders inside of a package, which nobody downloads.
+fn without_folders(lock: &str) -> String {
+    lock.replace("\"resolved\": \"node_modules/", "\"folder\": \"node_modules/")
 }
 
 // A lock file names no place to download from: that is for whoever builds to say.
@@ -168,6 +173,7 @@ mod tests {
         check("Cargo.lock", "source = \"registry+x/crates.io-index\"\n", &[]);
         check("Cargo.lock", "source = \"registry+x/y\"\n", &[&format!("{from}source = \"registry+x/y\"")]);
         check("a/package-lock.json", "\"version\": \"1\"\n", &[]);
+        check("a/package-lock.json", "\"resolved\": \"node_modules/a/b\"\n", &[]);
         check("a/package-lock.json", "\"resolved\": \"x\"\n", &[&format!("{from}\"resolved\": \"x\"")]);
         check("requirements.txt", "a==1\n--index-url x://y\n", &[&format!("{from}--index-url x://y")]);
     }
