@@ -2,7 +2,7 @@
 
 One JSON object on a line each way, as for browser.mjs.
 Commands: login {host, port, tls: "starttls" | "direct", ca, jid, password}, logout,
-          subscribe {to}, approve {to}, send {to, prefix, count}
+          subscribe {to}, approve {to}, send {to, prefix, count}, talk {to, prefix, count, lead}
 Events:   ready, online {jid, mechanism}, offline, presence {from, type}, message {from, body}, fault {text}
 """
 
@@ -20,6 +20,8 @@ def tell(event, **fields):
 
 
 class User(ClientXMPP):
+    heard = said = count = lead = 0
+
     def __init__(self, jid, password, tls, ca):
         super().__init__(jid, password)
         self.ca_certs = Path(ca)
@@ -49,6 +51,17 @@ class User(ClientXMPP):
 
     def on_message(self, message):
         tell("message", **{"from": str(message["from"]), "type": message["type"], "body": message["body"] or None})
+        self.heard += 1
+        self.go_on_talking()
+
+    def talk(self, to, prefix, count, lead):
+        self.to, self.prefix, self.count, self.lead = to, prefix, count, lead
+        self.go_on_talking()
+
+    def go_on_talking(self):
+        while self.said < min(self.count, self.heard + self.lead):
+            self.send_message(mto=self.to, mbody=f"{self.prefix}{self.said}", mtype="chat")
+            self.said += 1
 
 
 class Desktop:
@@ -72,6 +85,10 @@ class Desktop:
     def send(self, to, prefix, count):
         for n in range(count):
             self.user.send_message(mto=to, mbody=f"{prefix}{n}", mtype="chat")
+
+    def talk(self, to, prefix, count, lead):
+        """Sends so many messages, at most `lead` more than came: both sides so are never far from each other."""
+        self.user.talk(to, prefix, count, lead)
 
 
 async def main():

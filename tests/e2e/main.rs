@@ -4,7 +4,9 @@
 
 mod bots;
 mod clients;
+mod lossy;
 mod needs;
+mod network;
 mod scenes;
 mod server;
 #[path = "../support/mod.rs"]

@@ -8,6 +8,9 @@ use serde_json::json;
 /// Messages each way.
 const MESSAGES: usize = 1_000;
 
+/// How far one side of a conversation gets ahead of the other.
+const LEAD: usize = 4;
+
 /// One side of a pair: a client that is logged in, and who it is.
 pub struct Side {
     pub client: Client,
@@ -47,9 +50,16 @@ impl Way {
 
 /// Logs a user in, this way.
 pub fn arrive(needs: &Needs, server: &Server, way: Way, uid: &str, resource: &str) -> Side {
-    let jid = format!("{uid}@localhost");
-    let mut client = way.client(needs, &format!("{uid}/{resource}"));
+    let (jid, mut client) = (format!("{uid}@localhost"), way.client(needs, &format!("{uid}/{resource}")));
     let full = way.login(&mut client, server, &format!("{jid}/{resource}"));
+    assert_eq!(full, format!("{jid}/{resource}"));
+    Side { client, way, jid, full }
+}
+
+/// Logs a browser's user in at this BOSH or WebSocket URL.
+pub fn arrive_at(needs: &Needs, way: Way, service: String, uid: &str, resource: &str) -> Side {
+    let (jid, mut client) = (format!("{uid}@localhost"), way.client(needs, &format!("{uid}/{resource}")));
+    let full = client.login_at(service, &format!("{jid}/{resource}"), PASSWORD);
     assert_eq!(full, format!("{jid}/{resource}"));
     Side { client, way, jid, full }
 }
@@ -72,9 +82,20 @@ fn subscribe(asking: &mut Side, asked: &mut Side) {
 pub fn talk(a: &mut Side, b: &mut Side) {
     a.client.tell(json!({"do": "send", "to": b.full, "prefix": "a", "count": MESSAGES}));
     b.client.tell(json!({"do": "send", "to": a.full, "prefix": "b", "count": MESSAGES}));
-    let sent = |prefix: &str| (0..MESSAGES).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
-    assert_eq!(b.client.bodies(&a.full, MESSAGES), sent("a"), "what {} read of {}", b.full, a.full);
-    assert_eq!(a.client.bodies(&b.full, MESSAGES), sent("b"), "what {} read of {}", a.full, b.full);
+    have_read_each_other(a, b, MESSAGES);
+}
+
+/// The same in many small steps, so that there are many requests: who is a few messages ahead waits for the other.
+pub fn converse(a: &mut Side, b: &mut Side, count: usize) {
+    a.client.tell(json!({"do": "talk", "to": b.full, "prefix": "a", "count": count, "lead": LEAD}));
+    b.client.tell(json!({"do": "talk", "to": a.full, "prefix": "b", "count": count, "lead": LEAD}));
+    have_read_each_other(a, b, count);
+}
+
+fn have_read_each_other(a: &mut Side, b: &mut Side, count: usize) {
+    let sent = |prefix: &str| (0..count).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
+    assert_eq!(b.client.bodies(&a.full, count), sent("a"), "what {} read of {}", b.full, a.full);
+    assert_eq!(a.client.bodies(&b.full, count), sent("b"), "what {} read of {}", a.full, b.full);
     // What came after the thousand would come before a farewell: nothing did.
     a.client.tell(json!({"do": "send", "to": b.full, "prefix": "end", "count": 1}));
     b.client.tell(json!({"do": "send", "to": a.full, "prefix": "end", "count": 1}));
