@@ -26,11 +26,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Strophe.js in a Chromium of its own.
+    /// Strophe.js in a Chromium of its own, on a page of another origin than the server.
     pub fn browser(needs: &Needs, name: &str) -> Client {
-        let mut command = Command::new(&needs.node);
-        command.arg(script("browser.mjs")).arg(&needs.chromium);
-        Client::start(name, &mut command)
+        Client::start(name, Command::new(&needs.node).arg(script("browser.mjs")).arg(&needs.chromium))
+    }
+
+    /// Strophe.js in a Chromium of its own, on this page.
+    pub fn browser_on(needs: &Needs, name: &str, page: &str) -> Client {
+        Client::start(name, Command::new(&needs.node).arg(script("browser.mjs")).arg(&needs.chromium).arg(page))
     }
 
     /// The web chat example in a Chromium of its own, against the server's `http` listener.
@@ -99,7 +102,8 @@ impl Client {
         self.online()
     }
 
-    fn online(&mut self) -> String {
+    /// Waits until the login is done; the full JID.
+    pub fn online(&mut self) -> String {
         let online = self.expect("online", |_| true);
         online["jid"].as_str().expect("a client knows its JID").to_owned()
     }
@@ -119,6 +123,13 @@ impl Client {
     pub fn bodies(&mut self, jid: &str, count: usize) -> Vec<String> {
         let body = |e: Value| e["body"].as_str().unwrap_or_default().to_owned();
         (0..count).map(|_| body(self.expect("message", |e| e["from"] == jid))).collect()
+    }
+
+    /// Panics when presence of this type has come from this full or bare JID.
+    pub fn has_not_seen(&mut self, jid: &str, kind: &str) {
+        self.unread.extend(self.told.try_iter());
+        let seen = self.unread.iter().find(|e| e["event"] == "presence" && e["from"] == jid && e["type"] == kind);
+        assert!(seen.is_none(), "{} saw {jid} {kind}", self.name);
     }
 
     /// Panics when a message has come that nobody asked for.

@@ -1,10 +1,10 @@
 //! Browsers on a bad network: each message exactly once, whatever is killed on the way.
 
-use crate::clients::bosh_url;
+use crate::clients::{Client, bosh_url};
 use crate::needs::Needs;
 use crate::network::{Fate, Network, Weather};
-use crate::scenes::{self, Way, arrive, arrive_at};
-use crate::server;
+use crate::scenes::{self, Way, arrive, come_in};
+use crate::server::{self, PASSWORD};
 use serde_json::json;
 
 /// Timers in the page are so many times as fast: Strophe waits 8 seconds before it tries for the third time.
@@ -16,7 +16,8 @@ fn strophe_loses_and_doubles_nothing_when_a_tenth_of_the_responses_is_killed() {
     let (_herald, server) = server::herald(&["alice", "bob"]);
     let network = Network::bad(server.http, Weather::bad(20_260_101));
     network.storm(false);
-    let mut browser = arrive_at(&needs, Way::Bosh, bosh_url(network.at), "alice", "web");
+    let login = |client: &mut Client, jid: &str| client.login_at(bosh_url(network.at), jid, PASSWORD);
+    let mut browser = come_in(Client::browser(&needs, "alice"), Way::Bosh, login, "alice", "web");
     let mut desktop = arrive(&needs, &server, Way::StartTls, "bob", "desk");
     browser.client.tell(json!({"do": "hurry", "times": HURRY}));
     network.storm(true);

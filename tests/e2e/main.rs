@@ -7,6 +7,9 @@ mod clients;
 mod lossy;
 mod needs;
 mod network;
+mod proxies;
+mod proxy;
+mod reload;
 mod scenes;
 mod server;
 #[path = "../support/mod.rs"]

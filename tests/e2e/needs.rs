@@ -1,5 +1,5 @@
-//! What the end-to-end tests need of the machine: a browser, Node.js, Python, and what npm and pip
-//! install. `cargo xtask test` installs all of it; a plain `cargo test` goes without and says so.
+//! What the end-to-end tests need of the machine: a browser, Node.js, Python, nginx, HAProxy, and what
+//! npm and pip install. `cargo xtask test` installs all of it; a plain `cargo test` goes without and says so.
 
 use std::env;
 use std::io::Write;
@@ -15,6 +15,10 @@ pub struct Needs {
     pub node: PathBuf,
     /// Python with slixmpp.
     pub python: PathBuf,
+    /// nginx.
+    pub nginx: PathBuf,
+    /// HAProxy.
+    pub haproxy: PathBuf,
 }
 
 impl Needs {
@@ -41,7 +45,10 @@ impl Needs {
         existing(root.join("examples/web-chat/node_modules/strophe.js")).ok_or("examples/web-chat/node_modules")?;
         let venv = root.join("examples/echo-bot-python/.venv");
         let python = existing(venv.join("bin/python")).ok_or("examples/echo-bot-python/.venv")?;
-        Ok(Needs { chromium, node, python })
+        existing(root.join("tests/e2e/node_modules/converse.js")).ok_or("tests/e2e/node_modules/converse.js")?;
+        let nginx = on_path("nginx").ok_or("nginx")?;
+        let haproxy = on_path("haproxy").ok_or("haproxy")?;
+        Ok(Needs { chromium, node, python, nginx, haproxy })
     }
 }
 
@@ -51,7 +58,9 @@ pub fn root() -> &'static Path {
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).find_map(|folder| existing(folder.join(program)))
+    // Debian keeps servers in /usr/sbin, which is not on everyone's path.
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).chain(["/usr/sbin".into()]).find_map(|folder| existing(folder.join(program)))
 }
 
 fn existing(path: PathBuf) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 use crate::clients::{Client, bosh_url, ws_url};
 use crate::needs::Needs;
+use crate::network::Network;
 use crate::server::{PASSWORD, Server};
 use serde_json::json;
 
@@ -50,16 +51,20 @@ impl Way {
 
 /// Logs a user in, this way.
 pub fn arrive(needs: &Needs, server: &Server, way: Way, uid: &str, resource: &str) -> Side {
-    let (jid, mut client) = (format!("{uid}@localhost"), way.client(needs, &format!("{uid}/{resource}")));
-    let full = way.login(&mut client, server, &format!("{jid}/{resource}"));
-    assert_eq!(full, format!("{jid}/{resource}"));
-    Side { client, way, jid, full }
+    let client = way.client(needs, &format!("{uid}/{resource}"));
+    come_in(client, way, |client, jid| way.login(client, server, jid), uid, resource)
 }
 
-/// Logs a browser's user in at this BOSH or WebSocket URL.
-pub fn arrive_at(needs: &Needs, way: Way, service: String, uid: &str, resource: &str) -> Side {
-    let (jid, mut client) = (format!("{uid}@localhost"), way.client(needs, &format!("{uid}/{resource}")));
-    let full = client.login_at(service, &format!("{jid}/{resource}"), PASSWORD);
+/// Logs a user in with this client, as `login` does it.
+pub fn come_in(
+    mut client: Client,
+    way: Way,
+    login: impl FnOnce(&mut Client, &str) -> String,
+    uid: &str,
+    resource: &str,
+) -> Side {
+    let jid = format!("{uid}@localhost");
+    let full = login(&mut client, &format!("{jid}/{resource}"));
     assert_eq!(full, format!("{jid}/{resource}"));
     Side { client, way, jid, full }
 }
@@ -90,6 +95,21 @@ pub fn converse(a: &mut Side, b: &mut Side, count: usize) {
     a.client.tell(json!({"do": "talk", "to": b.full, "prefix": "a", "count": count, "lead": LEAD}));
     b.client.tell(json!({"do": "talk", "to": a.full, "prefix": "b", "count": count, "lead": LEAD}));
     have_read_each_other(a, b, count);
+}
+
+/// One message each way.
+pub fn talk_a_little(a: &mut Side, b: &mut Side) {
+    a.client.tell(json!({"do": "send", "to": b.full, "prefix": "hello", "count": 1}));
+    assert_eq!(b.client.bodies(&a.full, 1), ["hello0"]);
+    b.client.tell(json!({"do": "send", "to": a.full, "prefix": "and you", "count": 1}));
+    assert_eq!(a.client.bodies(&b.full, 1), ["and you0"]);
+}
+
+/// Waits for a poll with nothing in it: by it Herald knows that all before was read.
+pub fn polls_again(side: &mut Side, network: &Network) {
+    side.client.tell(json!({"do": "session"}));
+    let rid = side.client.expect("session", |_| true)["rid"].as_u64();
+    network.awaits_poll(rid.expect("a rid"));
 }
 
 fn have_read_each_other(a: &mut Side, b: &mut Side, count: usize) {

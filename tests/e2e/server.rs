@@ -29,7 +29,12 @@ pub const PASSWORD: &str = "correct horse";
 /// A server with these users. Its BOSH sessions end soon after their browser has gone, and the
 /// clients' kinds of TLS are the only way to say a password.
 pub fn herald(users: &[&str]) -> (Herald, Server) {
-    let home = Home::new("[auth]\nplain_without_tls = \"never\"\n[bosh]\ninactivity_secs = 10\n");
+    herald_with("[bosh]\ninactivity_secs = 10\n", users)
+}
+
+/// A server with these users, and `toml` laid over its configuration.
+pub fn herald_with(toml: &str, users: &[&str]) -> (Herald, Server) {
+    let home = Home::new(&format!("{toml}[auth]\nplain_without_tls = \"never\"\n"));
     for uid in users {
         home.user(uid, PASSWORD);
     }

@@ -22,6 +22,11 @@ export async function prepare() {
       connection = new Strophe.Connection(service, options);
       connection.restore(jid, onStatus(goOn));
     },
+    /** What Strophe.js has kept for `restore` is so many requests old: a tab that crashed, and not the last write. */
+    age({ requests }) {
+      const kept = JSON.parse(sessionStorage.getItem('strophe-bosh-session'));
+      sessionStorage.setItem('strophe-bosh-session', JSON.stringify({ ...kept, rid: kept.rid - requests }));
+    },
     session: () => globalThis.tell('session', { jid: connection.jid, sid: connection._proto.sid, rid: connection._proto.rid }),
     logout: () => connection.disconnect('bye'),
     subscribe: ({ to }) => connection.send($pres({ to, type: 'subscribe' })),
@@ -52,9 +57,10 @@ export async function prepare() {
       const response = await fetch(connection.service, { method: 'POST', body: body.toString() });
       globalThis.tell('paused', { body: await response.text() });
     },
-    /** What the browser spoke to fetch this path, request by request: "h2", "http/1.1". */
+    /** What the browser spoke to fetch this path, request by request: "h2", "http/1.1"; those it gave up left out. */
     protocols({ path }) {
-      const entries = performance.getEntriesByType('resource').filter((e) => new URL(e.name).pathname === path);
+      const all = performance.getEntriesByType('resource');
+      const entries = all.filter((e) => new URL(e.name).pathname === path && e.responseStatus === 200);
       globalThis.tell('protocols', { protocols: entries.map((e) => e.nextHopProtocol) });
     },
   };
@@ -64,7 +70,8 @@ export async function prepare() {
       const word = words[status];
       if (word === 'CONNECTED' || word === 'ATTACHED') then();
       if (word === 'DISCONNECTED') globalThis.tell('offline', { condition });
-      if (word.endsWith('FAIL') || word === 'ERROR') globalThis.tell('fault', { text: `${word} ${condition}` });
+      // A server that is told to stop says so first (RFC 6120, 4.9.3.20).
+      if (word.endsWith('FAIL') || (word === 'ERROR' && condition !== 'system-shutdown')) globalThis.tell('fault', { text: `${word} ${condition}` });
     };
   }
 

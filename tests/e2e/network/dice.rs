@@ -1,7 +1,5 @@
 //! What becomes of each request, thrown by dice with a seed.
 
-use std::collections::VecDeque;
-
 /// What becomes of one request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
@@ -50,19 +48,15 @@ pub struct Dice {
     weather: Weather,
     state: u64,
     row: u32,
-    forced: VecDeque<Fate>,
 }
 
 impl Dice {
     pub fn new(weather: Weather) -> Dice {
-        Dice { weather, state: weather.seed, row: 0, forced: VecDeque::new() }
+        Dice { weather, state: weather.seed, row: 0 }
     }
 
     /// The fate of the next request.
     pub fn throw(&mut self) -> Fate {
-        if let Some(fate) = self.forced() {
-            return fate;
-        }
         let (roll, kind) = (self.roll() % 1_000, self.roll());
         let Weather { responses, requests, row_max, .. } = self.weather;
         let fate = if roll < responses {
@@ -78,14 +72,6 @@ impl Dice {
             return Fate::Passes;
         }
         fate
-    }
-
-    pub fn force(&mut self, fate: Fate) {
-        self.forced.push_back(fate);
-    }
-
-    pub fn forced(&mut self) -> Option<Fate> {
-        self.forced.pop_front()
     }
 
     /// After how many bytes from the server a WebSocket connection is cut.

@@ -9,7 +9,7 @@
 //!
 //! What is killed is thrown by dice with a seed, one throw for each request in the order in which they
 //! come. A killed connection is reset, not closed: the browser sees an error, as after a lost link.
-//! When a test panics, the journal is shown, its last lines last.
+//! When a test panics, the end of the journal is shown.
 
 mod dice;
 mod journal;
@@ -17,6 +17,7 @@ mod pass;
 
 pub use dice::{Fate, Weather};
 
+use crate::clients::PATIENCE;
 use dice::Dice;
 use journal::Journal;
 use std::net::SocketAddr;
@@ -24,6 +25,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+
+/// What is shown of the journal when a test fails; all of it is in a file.
+const LINES_SHOWN: usize = 30;
+const CHARS_SHOWN: usize = 240;
 
 /// The running proxy. Dropped, it resets whatever is open.
 pub struct Network {
@@ -37,6 +42,7 @@ pub struct Network {
 struct Path {
     server: Mutex<SocketAddr>,
     dice: Mutex<Dice>,
+    all: Mutex<Option<Fate>>,
     storm: AtomicBool,
     journal: Journal,
 }
@@ -50,6 +56,7 @@ impl Network {
         let path = Arc::new(Path {
             server: Mutex::new(server),
             dice: Mutex::new(Dice::new(weather)),
+            all: Mutex::new(None),
             storm: AtomicBool::new(true),
             journal: Journal::default(),
         });
@@ -73,9 +80,10 @@ impl Network {
         self.path.storm.store(on, Ordering::Relaxed);
     }
 
-    /// The next POST meets this fate, whatever the dice say.
-    pub fn next(&self, fate: Fate) {
-        self.path.dice.lock().expect("no panic under it").force(fate);
+    #[allow(dead_code)]
+    /// From now on every POST meets this fate, whatever the dice would say; `None` lets them speak again.
+    pub fn all(&self, fate: Option<Fate>) {
+        *self.path.all.lock().expect("no panic under it") = fate;
     }
 
     /// New connections go to this server.
@@ -88,9 +96,23 @@ impl Network {
         self.path.journal.count(fate)
     }
 
-    /// Whether a request has passed whose text holds all of these.
-    pub fn has_seen(&self, words: &[&str]) -> bool {
-        self.path.journal.has_seen(words)
+    /// Waits until `count` lines of the journal hold all of these words.
+    pub fn awaits(&self, count: usize, words: &[&str]) {
+        let enough = |lines: &[String]| journal::with(lines, words) >= count;
+        assert!(self.path.journal.awaits(enough, PATIENCE), "waited for {count} lines with {words:?}");
+    }
+
+    /// Waits for a BOSH request with nothing in it, with this rid or a later one.
+    pub fn awaits_poll(&self, rid: u64) {
+        let rid_of = |line: &str| line.split_once("<body rid=\"")?.1.split('"').next()?.parse::<u64>().ok();
+        let fits = |line: &String| line.contains("httpbind\"/> | ") && rid_of(line).is_some_and(|r| r >= rid);
+        let enough = |lines: &[String]| lines.iter().any(fits);
+        assert!(self.path.journal.awaits(enough, PATIENCE), "waited for a poll from {rid} on");
+    }
+
+    /// How many lines of the journal hold all of these words.
+    pub fn count_lines(&self, words: &[&str]) -> usize {
+        self.path.journal.lines_with(words)
     }
 
     /// What came and what became of it, line by line.
@@ -101,8 +123,11 @@ impl Network {
 
 impl Path {
     fn throw(&self) -> Fate {
-        let mut dice = self.dice.lock().expect("no panic under it");
-        if self.storm.load(Ordering::Relaxed) { dice.throw() } else { dice.forced().unwrap_or(Fate::Passes) }
+        if let Some(fate) = *self.all.lock().expect("no panic under it") {
+            return fate;
+        }
+        let storm = self.storm.load(Ordering::Relaxed);
+        if storm { self.dice.lock().expect("no panic under it").throw() } else { Fate::Passes }
     }
 
     async fn server(&self) -> std::io::Result<TcpStream> {
@@ -117,7 +142,12 @@ impl Drop for Network {
             runtime.shutdown_background();
         }
         if std::thread::panicking() {
-            eprintln!("--- the network\n{}---", self.journal());
+            let (journal, all) =
+                (self.journal(), std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("network.log"));
+            let lines: Vec<String> = journal.lines().map(|l| l.chars().take(CHARS_SHOWN).collect()).collect();
+            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+            let _ = std::fs::write(&all, &journal); // it would only be more to read
+            eprintln!("--- the network ({})\n{last}\n---", all.display());
         }
     }
 }

@@ -13,7 +13,7 @@ pub async fn pass(mut client: TcpStream, path: &Path) {
     let _ = client.set_nodelay(true); // a delay would only cost time
     while let Ok(Some(request)) = read_message(&mut client).await {
         if request.upgrade {
-            let _ = tunnel(&mut client, &request.bytes, path).await; // it ends either way
+            let _ = tunnel(&mut client, &request, path).await; // it ends either way
             break;
         }
         match exchange(&mut client, &request, path).await {
@@ -30,7 +30,7 @@ async fn exchange(client: &mut TcpStream, request: &Message, path: &Path) -> Res
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // What a browser asks before a request to another origin is not what is under test.
     let fate = if request.bytes.starts_with(b"POST") { path.throw() } else { Fate::Passes };
-    path.journal.request(number, fate, request.body());
+    path.journal.request(number, fate, &request.text());
     if fate == Fate::RequestLost {
         return Ok(false);
     }
@@ -69,10 +69,11 @@ async fn exchange(client: &mut TcpStream, request: &Message, path: &Path) -> Res
 }
 
 /// Passes bytes both ways, up to where the dice cut.
-async fn tunnel(client: &mut TcpStream, head: &[u8], path: &Path) -> Result<()> {
+async fn tunnel(client: &mut TcpStream, request: &Message, path: &Path) -> Result<()> {
+    path.journal.request(0, Fate::Passes, &request.text());
     let mut server = path.server().await?;
     server.set_nodelay(true)?;
-    server.write_all(head).await?;
+    server.write_all(&request.bytes).await?;
     let storm = path.storm.load(Ordering::Relaxed);
     let mut left = path.dice.lock().expect("no panic under it").tunnel_bytes().filter(|_| storm).unwrap_or(u64::MAX);
     let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
@@ -117,6 +118,13 @@ struct Message {
 impl Message {
     fn body(&self) -> &[u8] {
         &self.bytes[self.head_bytes..]
+    }
+
+    /// The body, then the head in one line and in lower case.
+    fn text(&self) -> Vec<u8> {
+        let head = String::from_utf8_lossy(&self.bytes[..self.head_bytes]).to_ascii_lowercase();
+        let head: Vec<&str> = head.lines().filter(|line| !line.is_empty()).collect();
+        [self.body(), b" | ", head.join(" | ").as_bytes()].concat()
     }
 }
 
