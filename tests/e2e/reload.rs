@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 fn a_page_that_is_loaded_again_finds_what_came_in_between() {
     let Some(needs) = Needs::all() else { return };
     let (_herald, server) =
-        herald_with("[bosh]\ninactivity_secs = 6\nwait_max_secs = 10\n", &["alice", "bob", "carol"]);
+        herald_with("[bosh]\ninactivity_secs = 10\nwait_max_secs = 10\n", &["alice", "bob", "carol"]);
     let network = Network::good(server.http);
     let mut alice = keeps_alive(&needs, &network, "alice");
     let mut bob = arrive(&needs, &server, Way::StartTls, "bob", "desk");
@@ -28,6 +28,7 @@ fn a_page_that_is_loaded_again_finds_what_came_in_between() {
     loads_again(&mut alice, &mut bob, &network, "again", |client| client.tell(json!({"do": "age", "requests": 1})));
 
     // Another page, of another browser, takes the session over when the first one dies.
+    let other = Client::browser(&needs, "alice, moved");
     scenes::polls_again(&mut alice, &network);
     alice.client.tell(json!({"do": "session"}));
     let session = alice.client.expect("session", |_| true);
@@ -36,7 +37,7 @@ fn a_page_that_is_loaded_again_finds_what_came_in_between() {
     network.awaits(gone + 1, &["the client left"]);
     says(&mut bob, &alice, "moved", 2);
     let attach = |client: &mut Client, _: &str| attach(client, &network, &session);
-    let mut alice = come_in(Client::browser(&needs, "alice, moved"), Way::Bosh, attach, "alice", "web");
+    let mut alice = come_in(other, Way::Bosh, attach, "alice", "web");
     reads(&mut alice, &bob, "moved", 2);
 
     // A pause. Carol's browser dies with it, without one: when her session has ended, Alice's has not.
