@@ -51,6 +51,28 @@ pub fn resumable() -> u64 {
     RESUMABLE.load(Ordering::Relaxed)
 }
 
+/// What token buckets did (`[shaping]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Shaped {
+    /// A connection was not read for a while.
+    Slowed,
+    /// An address made too many connections.
+    Connection,
+    /// An address began too many streams or BOSH sessions.
+    Session,
+    /// Too many logins had failed there.
+    Login,
+}
+
+const SHAPED: [&str; 4] = ["slowed", "connection_refused", "session_refused", "login_refused"];
+static SHAPED_COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+
+/// Counts it.
+pub fn shaped(what: Shaped) {
+    SHAPED_COUNTS[what as usize].fetch_add(1, Ordering::Relaxed);
+}
+
 /// Where the numbers come from.
 pub struct Sources<'a> {
     pub sessions: &'a Stats,
@@ -105,6 +127,9 @@ pub fn render(from: &Sources<'_>) -> String {
     let results = LOGINS.map(|word| [("result", word)]);
     let logins: Vec<_> = results.iter().zip(&LOGIN_COUNTS).map(|(l, n)| (&l[..], n.load(Ordering::Relaxed))).collect();
     page.metric("herald_logins_total", "counter", "Logins by how they ended.", &logins);
+    let what = SHAPED.map(|word| [("what", word)]);
+    let shaped: Vec<_> = what.iter().zip(&SHAPED_COUNTS).map(|(l, n)| (&l[..], n.load(Ordering::Relaxed))).collect();
+    page.metric("herald_shaped_total", "counter", "What token buckets slowed and refused.", &shaped);
     page.metric(
         "herald_store_waiting",
         "gauge",

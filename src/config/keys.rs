@@ -2,6 +2,7 @@
 //!
 //! The comments are shown to operators (in `etc/herald.toml` and `docs/config.md`) as they stand.
 
+use super::network::Networks;
 use super::schema::{bounds, key, settings};
 use super::value::{Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
 use std::net::SocketAddr;
@@ -137,6 +138,45 @@ settings! {
         /// Serve WebSockets over TLS only: a client that comes in the clear is sent to
         /// `http.public_https` (`see-other-uri`).
         https_only: bool = false;
+    }
+
+    /// How fast clients may be, by token buckets: each fills at its rate and holds at most its burst.
+    /// 0 as a rate means no limit. A connection (of BOSH, a session) that is too fast is read more
+    /// slowly, and never closed for it. What one address may do in all, its clients are refused
+    /// beyond; of IPv6, a /64 is one address.
+    shaping Shaping {
+        /// What one connection may send. Beyond it, it is read as fast as this.
+        bytes_per_sec: u32 = 2_097_152, 0..4_294_967_295 "bytes";
+        /// What it may send at once after a rest.
+        bytes_burst: u32 = 4_194_304, 1_024..4_294_967_295 "bytes";
+        /// Stanzas that one connection may send. Beyond it, it is read as fast as this.
+        stanzas_per_sec: u32 = 4_000, 0..4_294_967_295 "stanzas";
+        /// How many it may send at once after a rest.
+        stanzas_burst: u32 = 8_000, 1..4_294_967_295 "stanzas";
+        /// New connections of one address; one more is closed without a word.
+        ip_connections_per_sec: u32 = 100, 0..4_294_967_295 "connections";
+        /// How many it may make at once after a rest.
+        ip_connections_burst: u32 = 2_000, 1..4_294_967_295 "connections";
+        /// New streams and BOSH sessions of one address; one more ends with `policy-violation`, and
+        /// a WebSocket handshake with 429.
+        ip_sessions_per_sec: u32 = 50, 0..4_294_967_295 "sessions";
+        /// How many it may begin at once after a rest.
+        ip_sessions_burst: u32 = 1_000, 1..4_294_967_295 "sessions";
+        /// Logins of one address that fail; then the next is refused with `temporary-auth-failure`,
+        /// whether it would be right or not, and its stream ends.
+        ip_failed_logins_per_min: u32 = 20, 0..4_294_967_295 "logins";
+        /// How many may fail at once after a rest.
+        ip_failed_logins_burst: u32 = 60, 1..4_294_967_295 "logins";
+        /// What all clients of one address may send together. Beyond it, they are read as fast as this.
+        ip_bytes_per_sec: u32 = 16_777_216, 0..4_294_967_295 "bytes";
+        /// What they may send at once after a rest.
+        ip_bytes_burst: u32 = 67_108_864, 1_024..4_294_967_295 "bytes";
+        /// Addresses that the rules for addresses (`ip_..`) do not apply to.
+        exempt: Networks = Networks::loopback();
+        /// Proxies: connections from here may name their client with X-Forwarded-For (or Forwarded),
+        /// and say with X-Forwarded-Proto that it came over TLS. They must set these fields, not
+        /// hand on what a client wrote.
+        trusted_proxies: Networks = Networks::loopback();
     }
 
     /// BOSH (XEP-0124), the sessions of browsers behind HTTP.

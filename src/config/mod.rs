@@ -5,10 +5,12 @@
 //! | `keys.rs` | every key: its type, default, bounds and words; the structs are made from it |
 //! | `value.rs` | how one value is read from TOML and shown as TOML |
 //! | `schema.rs` | the macro that turns `keys.rs` into structs and a table |
+//! | `network.rs` | lists of IP networks |
 //! | `read.rs` | a file against the table: unknown keys, wrong types, bounds, each with its place |
 //! | `reference.rs` | `etc/herald.toml` and `docs/config.md` from the table |
 
 mod keys;
+mod network;
 mod read;
 mod reference;
 mod schema;
@@ -16,7 +18,8 @@ mod schema;
 mod tests;
 mod value;
 
-pub use keys::{Config, Jwt, Limits, Log, Tls};
+pub use keys::{Config, Jwt, Limits, Log, Shaping, Tls};
+pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;
 pub use value::{Domain, LogFormat, PlainWithoutTls};

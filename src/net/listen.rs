@@ -3,7 +3,7 @@
 use super::wire::Wire;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -58,8 +58,15 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts until it is told to stop; `serve` spawns a task for each connection.
-pub(crate) async fn accept(listener: TcpListener, doors: Arc<Doors>, stop: CancellationToken, serve: impl Fn(Wire)) {
+/// Accepts until it is told to stop. A peer that is not `welcome` is closed at once, with nothing spent on it;
+/// `serve` spawns a task for each other.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    doors: Arc<Doors>,
+    stop: CancellationToken,
+    welcome: impl Fn(IpAddr) -> bool,
+    serve: impl Fn(Wire),
+) {
     let mut exhausted = false;
     loop {
         let accepted = tokio::select! {
@@ -69,6 +76,10 @@ pub(crate) async fn accept(listener: TcpListener, doors: Arc<Doors>, stop: Cance
         match accepted {
             Ok((io, peer)) => {
                 exhausted = false;
+                if !welcome(peer.ip()) {
+                    debug!(%peer, "refused: shaping.ip_connections_per_sec");
+                    continue;
+                }
                 let Some(ticket) = doors.admit() else {
                     debug!(%peer, "refused: limits.connections_max is reached");
                     continue;

@@ -1,6 +1,7 @@
 //! What a stream machine asks on the way in, answered: keys from the store, passwords checked off the
 //! workers, tokens taken, resources bound.
 
+use super::shape::Shaper;
 use crate::accounts;
 use crate::jwt::Jwt;
 use crate::metrics::{self, Login};
@@ -22,6 +23,8 @@ pub(crate) enum Question {
     CheckPlain(BareJid, Password),
     TakeToken(BareJid, TokenId),
     CheckBearer(Option<BareJid>, Password),
+    /// No question: a login failed, which is remembered of the client's address.
+    Failed,
     Bind(BareJid, Option<Resource>),
 }
 
@@ -29,6 +32,11 @@ impl Question {
     /// Of a SCRAM.
     pub(crate) fn lookup(user: BareJid, mechanism: Mechanism) -> Question {
         Question::Lookup(user, mechanism.hash().unwrap_or(Hash::Sha256))
+    }
+
+    /// Is this one try to log in?
+    fn tries(&self) -> bool {
+        !matches!(self, Question::Failed | Question::Bind(..))
     }
 }
 
@@ -44,6 +52,7 @@ pub(crate) struct Logins {
     sessions: Sessions,
     tokens: Arc<Tokens>,
     jwt: Option<Arc<Jwt>>,
+    shaper: Arc<Shaper>,
     /// So that unknown users have keys too, the same ones at each try.
     secret: [u8; 32],
     iterations: u32,
@@ -57,16 +66,26 @@ impl Logins {
         sessions: Sessions,
         tokens: Arc<Tokens>,
         jwt: Option<Arc<Jwt>>,
+        shaper: Arc<Shaper>,
         secret: [u8; 32],
         iterations: u32,
     ) -> Logins {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Logins { store, sessions, tokens, jwt, secret, iterations, hashing: Semaphore::new(cores) }
+        let hashing = Semaphore::new(cores);
+        Logins { store, sessions, tokens, jwt, shaper, secret, iterations, hashing }
     }
 
     /// Answers `question` for the connection behind `link`.
     pub(crate) async fn answer(&self, question: Question, link: Arc<dyn Link>) -> Answered {
+        let peer = link.info().peer;
+        if question.tries() && !self.shaper.may_log_in(peer, Instant::now()) {
+            return Answered { input: c2s::Input::Barred, seat: None };
+        }
         let input = match question {
+            Question::Failed => {
+                self.shaper.login_failed(peer, Instant::now());
+                Ok(c2s::Input::Tick) // there is nothing to tell
+            }
             Question::Lookup(user, hash) => self.lookup(&user, hash).await,
             Question::CheckPlain(user, password) => self.check_plain(&user, password).await.map(c2s::Input::Checked),
             Question::TakeToken(user, token) => {
@@ -166,16 +185,19 @@ impl Logins {
     }
 }
 
-/// Counts what an element or an error of the machine says of a login.
-pub(crate) fn count(said: &c2s::Output) {
+/// Counts what an element or an error of the machine says of a login; true when it was wrong, which is to be
+/// remembered by [`Question::Failed`].
+pub(crate) fn count(said: &c2s::Output) -> bool {
     match said {
         // The machine's own elements are few; TLS has one of that name too.
         c2s::Output::Element(xml) if xml.starts_with("<failure") && xml.contains(ns::SASL) => {
             metrics::login(Login::Refused);
+            return xml.contains("<not-authorized");
         }
         c2s::Output::Error(e) if e.condition == Condition::ConnectionTimeout => metrics::login(Login::TimedOut),
         _ => {}
     }
+    false
 }
 
 /// What the client is told when the server ends its stream.

@@ -8,6 +8,7 @@
 //! | `frame.rs` | WebSocket frames (RFC 6455) |
 //! | `http/` | the lean HTTP/1.1 loop |
 //! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |
+//! | `shape/` | token buckets: how fast clients may be |
 //! | `outbox.rs` | what waits to be written to a stream |
 //! | `resume.rs` | streams that go on on another connection (XEP-0198) |
 //! | `silence.rs` | clients that say nothing: asked, and let go |
@@ -25,6 +26,7 @@ mod login;
 mod outbox;
 mod prebind;
 mod resume;
+mod shape;
 mod silence;
 mod stream;
 mod tcp;
@@ -48,6 +50,7 @@ use login::Logins;
 pub use prebind::Prebind;
 use resume::Resumables;
 use rustls::ServerConfig;
+use shape::{Begin, Shaper};
 use silence::Silence;
 use std::io;
 use std::net::SocketAddr;
@@ -88,6 +91,7 @@ pub(crate) struct World {
     lobby: Arc<Lobby>,
     resumables: Arc<Resumables>,
     silence: Silence,
+    shaper: Arc<Shaper>,
     /// For XMPP: TLS that tells its exporter.
     tls_xmpp: Arc<ServerConfig>,
     tls_https: Arc<ServerConfig>,
@@ -133,8 +137,10 @@ impl Net {
                 _ => Door::Tls(Door::Http.into(), world.tls_https.clone()),
             };
             let (world, doors, stop) = (world.clone(), doors.clone(), stop.clone());
+            let shaper = world.shaper.clone();
+            let welcome = move |peer| shaper.admit(Begin::Connection, peer, Instant::now()).is_ok();
             let serve = move |wire| serve_one(&world, door.clone(), wire);
-            tokio::spawn(listen::accept(listener, doors, stop, serve));
+            tokio::spawn(listen::accept(listener, doors, stop, welcome, serve));
         }
         tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
         tokio::spawn(Silence::tick(world.clone(), stop.clone()));
@@ -213,10 +219,12 @@ impl World {
             })
         };
         let bosh_limits = Limits { bytes_max: config.bosh.body_bytes_max, depth_max: limits.depth_max + 1, ..limits };
+        let shaper = Arc::new(Shaper::new(&config.shaping, Instant::now()));
         Ok(World {
             runtime: Handle::current(),
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
-            logins: Logins::new(store, sessions, tokens, jwt, secret, config.auth.scram_iterations),
+            logins: Logins::new(store, sessions, tokens, jwt, shaper.clone(), secret, config.auth.scram_iterations),
+            shaper,
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),
             resumables: Arc::new(Resumables::new(
                 config.stream_management.resume_secs,

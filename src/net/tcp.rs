@@ -1,18 +1,24 @@
 //! XMPP over TCP (RFC 6120): the framing of a stream that is one long document.
 
 use super::World;
+use super::shape::Begin;
 use super::stream::{self, Fed, Framing, Input};
 use super::wire::Wire;
 use herald_session::{Delivery, LinkInfo, Transport};
 use herald_xmpp::stream::tcp::{self, Piece, Reader};
-use herald_xmpp::stream::{Open, StreamError};
+use herald_xmpp::stream::{Condition, Open, StreamError};
 use herald_xmpp::xml::Limits;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Serves one connection.
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     let info = LinkInfo { transport: Transport::Tcp, secure: wire.secure(), peer: wire.peer() };
-    stream::spawn(world, wire, info, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false });
+    let admitted = world.shaper.admit(Begin::Session, info.peer, Instant::now());
+    let refused = admitted.err().map(|_| {
+        StreamError::new(Condition::PolicyViolation).with_text("Too many streams from your address. Try again later.")
+    });
+    stream::spawn(world, wire, info, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false }, refused);
 }
 
 struct Tcp {

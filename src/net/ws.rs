@@ -7,7 +7,8 @@
 
 use super::World;
 use super::frame::{self, Failure, Inbox, Message};
-use super::http::{Method, Response, Upgrade, Via};
+use super::http::{Head, Method, Response, Upgrade, Via};
+use super::shape::Begin;
 use super::stream::{self, Fed, Framing, Input};
 use super::wire::Wire;
 use base64::Engine as _;
@@ -17,6 +18,7 @@ use herald_xmpp::stream::{Condition, Open, StreamError, ws};
 use herald_xmpp::xml::Limits;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// RFC 6455 section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -31,11 +33,11 @@ pub(crate) fn is_path(path: &str) -> bool {
 }
 
 /// The answer to a WebSocket handshake (RFC 6455 section 4.2), or the refusal.
-pub(crate) fn handshake(method: Method, http_1_1: bool, upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
-    if method != Method::Get {
+pub(crate) fn handshake(world: &World, via: Via, head: &Head, upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
+    if head.method != Method::Get {
         return Err(Response::not_allowed("Allow: GET\r\n"));
     }
-    if !http_1_1 {
+    if !head.http_1_1 {
         return Err(Response::text(400, "a WebSocket begins with HTTP/1.1 (RFC 6455 section 4.2.1)"));
     }
     if upgrade.version.as_deref() != Some("13") {
@@ -51,6 +53,9 @@ pub(crate) fn handshake(method: Method, http_1_1: bool, upgrade: &Upgrade) -> Re
     if !upgrade.xmpp {
         return Err(Response::text(400, "offer the sub-protocol xmpp (RFC 7395 section 3.1)"));
     }
+    if world.shaper.admit(Begin::Session, via.peer, Instant::now()).is_err() {
+        return Err(Response::too_many());
+    }
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -65,7 +70,7 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
     let elsewhere = elsewhere.map(|base| format!("{base}/ws").into());
     let framing = Ws { inbox: Inbox::with(rest), elsewhere, code: NORMAL, closing: false, closed: false };
     let info = LinkInfo { transport: Transport::Websocket, secure: via.secure, peer: via.peer };
-    stream::spawn(world, wire, info, framing);
+    stream::spawn(world, wire, info, framing, None);
 }
 
 struct Ws {

@@ -4,14 +4,17 @@
 //! own task works on it, the user's actor does when it delivers, and [`Sessions::tick`] when a deadline
 //! is due. See `session.rs` for how these keep out of each other's way.
 
+mod pace;
 mod session;
 
 use super::World;
 use super::deadlines::{Deadlines, SLOT};
 use super::http::{Reply, Response, Via};
+use super::shape::Begin;
 use dashmap::DashMap;
 use herald_bosh::{Answer, Body, Condition, Input, Refused, Sid, Ticket};
 use herald_xmpp::xml::Limits;
+use pace::TooMany;
 pub(crate) use session::Live;
 pub use session::Prebound;
 use std::borrow::Cow;
@@ -71,6 +74,7 @@ impl Sessions {
 /// One POST to `/http-bind`.
 pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
     let bosh = &world.bosh;
+    let len = body.len();
     let body = match Body::parse(&body, &bosh.limits) {
         Ok(body) => body,
         Err(refused) => return broken(world, via, &refused),
@@ -81,6 +85,16 @@ pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
     if live.secure() && !via.secure {
         // XEP-0124 section 19.1: somebody who read a sid off the wire must not end the session with it.
         return Reply::Never;
+    }
+    match live.sent(via.peer, len, &body) {
+        Ok(None) => {}
+        // Nothing is read meanwhile: what is behind it on this connection waits too.
+        Ok(Some(delay)) => Box::pin(delay.wait()).await,
+        Err(TooMany) => {
+            let waiting = live.expect(ticket);
+            live.handle(Input::Broken { ticket, condition: Condition::PolicyViolation });
+            return Reply::Later(waiting);
+        }
     }
     let waiting = live.expect(ticket);
     live.handle(Input::Post { ticket, body });
@@ -107,6 +121,9 @@ async fn create(world: &Arc<World>, via: Via, body: Body, ticket: Ticket) -> Rep
         None => return refuse(Condition::ImproperAddressing),
         Some(to) if !world.is_ours(to) => return refuse(Condition::HostUnknown),
         Some(_) if world.draining() => return refuse(Condition::SystemShutdown),
+        Some(_) if world.shaper.admit(Begin::Session, via.peer, Instant::now()).is_err() => {
+            return refuse(Condition::PolicyViolation);
+        }
         Some(_) => {}
     }
     let mut random = [0; 16];

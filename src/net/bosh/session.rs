@@ -11,11 +11,13 @@ mod prebind;
 pub use prebind::Prebound;
 
 use super::Waiting;
+use super::pace::{DELAYED_MAX, Delay, TooMany};
 use crate::net::World;
 use crate::net::deadlines::SLOT;
 use crate::net::http::Via;
 use crate::net::lobby::Guest;
 use crate::net::login::{self, Answered, Question};
+use crate::net::shape::Pace;
 use bytes::Bytes;
 use herald_bosh::{self as bosh, Answer, Input, Item, Output, Payload, Sid, Ticket};
 use herald_session::{Close, Delivery, Link, LinkInfo, Seat, Transport};
@@ -26,6 +28,7 @@ use herald_xmpp::xml::Scope;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -52,6 +55,10 @@ struct State {
     draining: bool,
     /// The user's actor had something for which there was no room.
     refused: bool,
+    /// How much the client has sent lately.
+    pace: Pace,
+    /// Requests that wait because it was too much.
+    delayed: u8,
     /// When the wheel will look at this session next.
     armed: Option<Instant>,
     gone: bool,
@@ -147,6 +154,8 @@ impl Live {
                 up: Line::default(),
                 draining: false,
                 refused: false,
+                pace: Pace::default(),
+                delayed: 0,
                 armed: None,
                 gone: false,
             }),
@@ -156,6 +165,28 @@ impl Live {
     /// Was it created over TLS? Then nothing that comes in the clear belongs to it.
     pub(crate) fn secure(&self) -> bool {
         self.via.secure
+    }
+
+    /// The client has sent this request, so many bytes; is it to be handled later?
+    pub(super) fn sent(
+        self: &Arc<Live>,
+        peer: IpAddr,
+        bytes: usize,
+        body: &bosh::Body,
+    ) -> Result<Option<Delay>, TooMany> {
+        let stanzas = body.payload.elements().count() as u32;
+        let mut state = self.state.lock();
+        let until = self.world.shaper.sent(&mut state.pace, peer, bytes, stanzas, Instant::now());
+        let Some(until) = until else { return Ok(None) };
+        if state.delayed == DELAYED_MAX {
+            return Err(TooMany);
+        }
+        state.delayed += 1;
+        Ok(Some(Delay { live: self.clone(), until }))
+    }
+
+    pub(super) fn no_longer_delayed(&self) {
+        self.state.lock().delayed -= 1;
     }
 
     /// Announces a request, before it is handled.
@@ -341,7 +372,9 @@ impl State {
     /// Carries what the stream machine says to where it belongs.
     fn stream_says(&mut self, now: Instant) {
         while let Some(output) = self.stream.poll() {
-            login::count(&output);
+            if login::count(&output) {
+                self.up.push_back(Up::Ask(Question::Failed));
+            }
             match output {
                 // The stream header of XMPP is BOSH's creation answer.
                 c2s::Output::Open(_) | c2s::Output::Restart => {}

@@ -1,6 +1,7 @@
 //! One request head, parsed by `httparse` and reduced to what this listener needs (RFC 9112).
 
 use super::encoding::takes_gzip;
+use crate::net::shape::Forwarded;
 use httparse::{EMPTY_HEADER, Status};
 
 /// Headers in one request; more are refused with 431.
@@ -34,6 +35,8 @@ pub(crate) struct Head {
     pub(crate) takes_gzip: bool,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
+    /// What proxies say of the client.
+    pub(crate) forwarded: Option<Box<Forwarded>>,
     /// Does the client want to become a WebSocket?
     pub(crate) upgrade: Option<Box<Upgrade>>,
 }
@@ -94,6 +97,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         coding: Coding::Identity,
         takes_gzip: false,
         expects_continue: false,
+        forwarded: None,
         upgrade: None,
     };
     let (mut length, mut chunked, mut websocket, mut connection_upgrade) = (None, false, false, false);
@@ -137,6 +141,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
             head.expects_continue = http_1_1 && text().eq_ignore_ascii_case("100-continue");
         } else if is("upgrade") {
             websocket = tokens(text()).any(|t| t.eq_ignore_ascii_case("websocket"));
+        } else if h.name.len() >= 9 && h.name.to_ascii_lowercase().contains("forwarded") {
+            Forwarded::note(&mut head.forwarded, h.name, text());
         } else if is("sec-websocket-key") {
             upgrade.key = Some(text().into());
         } else if is("sec-websocket-version") {

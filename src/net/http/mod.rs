@@ -27,10 +27,11 @@ mod route;
 
 use super::World;
 use super::bosh;
+use super::shape::Forwarded;
 use super::wire::Wire;
 use super::ws;
 use head::BadHead;
-pub(crate) use head::{Method, Upgrade};
+pub(crate) use head::{Head, Method, Upgrade};
 use request::{Bounds, Next, Reader, Request};
 pub(crate) use response::Response;
 use route::{is_bosh, route};
@@ -51,22 +52,22 @@ const PIPELINE_MAX: usize = 4;
 
 /// Serves one connection with a task of its own until either side ends it.
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
-    let via = Via { secure: wire.secure(), peer: wire.peer() };
+    let direct = Via { secure: wire.secure(), peer: wire.peer() };
     let first = Box::pin(sleep(Duration::from_secs(world.config.limits.head_secs.into())));
     let (reader, owed) = (Reader::default(), SmallVec::new());
-    let mut conn = Conn { world, wire, via, reader, owed, timer: Some(first), deaf: false };
+    let mut conn = Conn { world, wire, direct, reader, owed, timer: Some(first), deaf: false };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         match conn.run().await {
             End::Gone => {}
             End::Finished => Box::pin(conn.wire.finish(|_| true)).await,
             // A task of its own, for this one has room for things that a WebSocket never does.
-            End::WebSocket(rest) => ws::spawn(conn.world, conn.wire, conn.via, rest),
+            End::WebSocket(via, rest) => ws::spawn(conn.world, conn.wire, via, rest),
         }
     });
 }
 
-/// How a request came.
+/// How a request came: from its client, though proxies that we trust stand in between.
 #[derive(Clone, Copy)]
 pub(crate) struct Via {
     pub(crate) secure: bool,
@@ -103,7 +104,8 @@ impl Reply {
 struct Conn {
     world: Arc<World>,
     wire: Wire,
-    via: Via,
+    /// How the connection came; see [`Conn::via`] for a request.
+    direct: Via,
     /// Part of a request, or requests behind one that waits.
     reader: Reader,
     owed: SmallVec<[Owed; 1]>,
@@ -126,7 +128,7 @@ enum End {
     /// The last answer was given.
     Finished,
     /// The connection speaks WebSocket from now on; these bytes came behind the handshake.
-    WebSocket(Vec<u8>),
+    WebSocket(Via, Vec<u8>),
 }
 
 enum Wake {
@@ -178,17 +180,25 @@ impl Conn {
             Next::Request(request) => return self.request(request).await,
             Next::Bad(BadHead(status, why)) => Reply::Now(Box::new(Response::hang_up(status, why))),
             // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
-            Next::TooLarge(start) => bosh::too_large(&self.world, self.via, &start),
-            Next::Undecodable(start) => bosh::undecodable(&self.world, self.via, &start),
+            Next::TooLarge(by, start) => bosh::too_large(&self.world, self.via(by.as_deref()), &start),
+            Next::Undecodable(by, start) => bosh::undecodable(&self.world, self.via(by.as_deref()), &start),
         };
         self.owe(Owed { reply, keep_alive: false, with_body: true, takes_gzip: false })
     }
 
+    /// How a request came. Behind a proxy, one connection carries many clients.
+    fn via(&self, by: Option<&Forwarded>) -> Via {
+        let Via { peer, secure } = self.direct;
+        let (peer, secure) = self.world.shaper.origin(peer, secure, by);
+        Via { secure, peer }
+    }
+
     async fn request(&mut self, Request { head, body }: Request) -> Option<End> {
+        let via = self.via(head.forwarded.as_deref());
         if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path) && self.owed.is_empty()) {
-            return Some(match ws::handshake(head.method, head.http_1_1, upgrade) {
+            return Some(match ws::handshake(&self.world, via, &head, upgrade) {
                 Ok(answer) => match self.wire.write_all(&answer).await {
-                    Ok(()) => End::WebSocket(std::mem::take(&mut self.reader).into_rest()),
+                    Ok(()) => End::WebSocket(via, std::mem::take(&mut self.reader).into_rest()),
                     Err(_) => End::Gone,
                 },
                 Err(refusal) => self.last_words(refusal).await,
@@ -196,7 +206,7 @@ impl Conn {
         }
         let (keep_alive, takes_gzip) = (head.keep_alive, head.takes_gzip);
         let with_body = head.method != Method::Head;
-        let reply = route(&self.world, self.via, head, body).await;
+        let reply = route(&self.world, via, head, body).await;
         self.owe(Owed { reply, keep_alive, with_body, takes_gzip })
     }
 

@@ -3,6 +3,7 @@
 use super::chunked::Chunked;
 use super::encoding::{Undecodable, gunzip};
 use super::head::{self, BadHead, Coding, Framing, Head};
+use crate::net::shape::Forwarded;
 
 /// Of a BOSH body that is too large, so much is read before it is refused: the session stands in it.
 const BODY_START_BYTES: usize = 512;
@@ -49,10 +50,13 @@ pub(super) enum Next {
     /// This is no HTTP that can be gone on with.
     Bad(BadHead),
     /// A BOSH body of more than `body_bytes_max`; this is how it begins.
-    TooLarge(Vec<u8>),
+    TooLarge(By, Vec<u8>),
     /// A BOSH body that cannot be decoded; this is how it begins.
-    Undecodable(Vec<u8>),
+    Undecodable(By, Vec<u8>),
 }
+
+/// What proxies say of whom a refused request came from.
+pub(super) type By = Option<Box<Forwarded>>;
 
 /// What a request may have.
 #[derive(Clone, Copy)]
@@ -102,7 +106,7 @@ impl Reader {
                 return Err(BadHead(413, "the request body is too large"));
             }
             if partial.body.len() >= BODY_START_BYTES {
-                return Ok(Next::TooLarge(partial.start()));
+                return Ok(Next::TooLarge(partial.head.forwarded.take(), partial.start()));
             }
         } else if partial.is_whole() {
             return partial.decode(bounds.body_bytes_max);
@@ -189,8 +193,8 @@ impl Partial {
         match decoded {
             Ok(body) => Ok(Next::Request(Request { head, body })),
             Err(_) if !super::is_bosh(&head.path) => Err(BadHead(415, "the request body cannot be decoded")),
-            Err(Undecodable::TooLarge(start)) => Ok(Next::TooLarge(start)),
-            Err(Undecodable::Broken(start)) => Ok(Next::Undecodable(start)),
+            Err(Undecodable::TooLarge(start)) => Ok(Next::TooLarge(head.forwarded, start)),
+            Err(Undecodable::Broken(start)) => Ok(Next::Undecodable(head.forwarded, start)),
         }
     }
 }
@@ -265,20 +269,20 @@ mod tests {
         let packed = gzip(text.as_bytes()).expect("worth it");
         let announced = with_length("", text.as_bytes());
         for (bytes, piece) in [(&announced, 1), (&with_length("Content-Encoding: gzip\r\n", &packed), 10)] {
-            let Next::TooLarge(start) = read(bytes, piece) else { panic!("it is too large") };
+            let Next::TooLarge(_, start) = read(bytes, piece) else { panic!("it is too large") };
             assert!(start.starts_with(b"<body sid='x'>"));
         }
         let head = announced.len() - text.len();
         assert_eq!(read(&announced[..head + BODY_START_BYTES - 1], 100), Next::Incomplete);
-        assert!(matches!(read(&announced[..head + BODY_START_BYTES], 100), Next::TooLarge(_)));
+        assert!(matches!(read(&announced[..head + BODY_START_BYTES], 100), Next::TooLarge(..)));
         let chunked = post("Transfer-Encoding: chunked\r\n", format!("ffff\r\n{text}").as_bytes());
-        assert!(matches!(read(&chunked, 1_000), Next::TooLarge(_)));
+        assert!(matches!(read(&chunked, 1_000), Next::TooLarge(..)));
     }
 
     #[test]
     fn what_cannot_be_decoded() {
-        assert!(matches!(read(&with_length("Content-Encoding: gzip\r\n", b"<body/>"), 9), Next::Undecodable(_)));
-        assert!(matches!(read(&with_length("Content-Encoding: br\r\n", b"<body/>"), 9), Next::Undecodable(_)));
+        assert!(matches!(read(&with_length("Content-Encoding: gzip\r\n", b"<body/>"), 9), Next::Undecodable(..)));
+        assert!(matches!(read(&with_length("Content-Encoding: br\r\n", b"<body/>"), 9), Next::Undecodable(..)));
     }
 
     #[test]

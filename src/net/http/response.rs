@@ -43,6 +43,11 @@ impl Response {
         Response { close: true, ..Response::text(status, line) }
     }
 
+    /// Too many of that kind from one address (RFC 6585 section 4).
+    pub(crate) fn too_many() -> Self {
+        Response { fields: "Retry-After: 10\r\n", ..Response::hang_up(429, "too many from your address") }
+    }
+
     pub(crate) fn preflight() -> Self {
         Response { fields: PREFLIGHT, ..Response::new(204, "", Bytes::new()) }
     }
@@ -93,6 +98,7 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",

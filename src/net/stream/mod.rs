@@ -23,9 +23,10 @@ use super::World;
 use super::lobby::Guest;
 use super::login::{Answered, Question, stream_error};
 use super::outbox::{Mail, Outbox};
+use super::shape::Pace;
 use super::wire::Wire;
 use herald_session::{Delivery, Link, LinkInfo};
-use herald_xmpp::stream::{Open, StreamError, c2s};
+use herald_xmpp::stream::{Condition, Open, StreamError, c2s};
 use herald_xmpp::xml::{Limits, Scope};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -87,8 +88,14 @@ pub(crate) enum Fed {
     Gone,
 }
 
-/// Serves one connection with a task of its own until it is over.
-pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, info: LinkInfo, framing: F) {
+/// Serves one connection with a task of its own until it is over; one that is `refused` is told so, and that is all.
+pub(crate) fn spawn<F: Framing + 'static>(
+    world: Arc<World>,
+    wire: Wire,
+    info: LinkInfo,
+    framing: F,
+    refused: Option<StreamError>,
+) {
     let outbox = Arc::new(Outbox::new(info, world.config.limits.outbox_bytes_max, world.silence.now()));
     let Some(mut machine) = world.stream(Instant::now(), info) else { return };
     if info.secure {
@@ -97,7 +104,12 @@ pub(crate) fn spawn<F: Framing + 'static>(world: Arc<World>, wire: Wire, info: L
     let link: Weak<dyn Link> = Arc::downgrade(&outbox) as Weak<dyn Link>;
     let guest = Some(world.lobby.enter(link));
     let (talk, held) = (Talk::new(framing, machine), Held::nothing(outbox));
-    let mut conn = Conn { world, wire, talk, held, guest, mails: 0, doomed: false, timer: None };
+    let pace = Pace::default();
+    let mut conn = Conn { world, wire, talk, held, guest, mails: 0, doomed: false, slowed: false, pace, timer: None };
+    let late = conn.world.draining().then(|| StreamError::new(Condition::SystemShutdown));
+    if let Some(error) = refused.or(late) {
+        conn.talk.tell(c2s::Input::Fail(error));
+    }
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         let end = conn.serve().await;
@@ -120,7 +132,10 @@ struct Conn<F> {
     mails: u8,
     /// The client has not said whether it is there: only something that comes from it now counts.
     doomed: bool,
-    /// For the deadlines of the login; none once it is over.
+    /// The client was too fast, and is not read until it has paid.
+    slowed: bool,
+    pace: Pace,
+    /// For the deadlines of the login, and for when a client that was too fast is read again; mostly there is none.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -165,6 +180,9 @@ impl<F: Framing> Conn<F> {
             }
             if self.talk.ended {
                 return Ok(End::Ours);
+            }
+            if self.talk.came > 0 {
+                self.charge(0);
             }
             self.wind();
             match poll_fn(|cx| self.poll_wake(cx)).await? {
@@ -273,8 +291,14 @@ impl<F: Framing> Conn<F> {
         }
         // The bytes are lent for the length of the call, so the machines take them within it.
         let talk = &mut self.talk;
-        match self.wire.poll_read(cx, |bytes| talk.take(bytes)) {
-            Poll::Ready(Ok(Some(()))) => {
+        let heard = |bytes: &[u8]| {
+            talk.take(bytes);
+            bytes.len()
+        };
+        let read = if self.slowed { self.not_read() } else { self.wire.poll_read(cx, heard) };
+        match read {
+            Poll::Ready(Ok(Some(bytes))) => {
+                self.charge(bytes);
                 self.mails = 0;
                 self.doomed = false;
                 self.held.outbox.heard(self.world.silence.now());
@@ -305,9 +329,27 @@ impl<F: Framing> Conn<F> {
         Poll::Pending
     }
 
-    /// Keeps the timer at the machine's deadline.
+    /// So many bytes came, and what was in them: when that was too much, the client is not read for a while.
+    fn charge(&mut self, bytes: usize) {
+        let came = std::mem::take(&mut self.talk.came);
+        let peer = self.held.outbox.info().peer;
+        self.slowed = self.world.shaper.sent(&mut self.pace, peer, bytes, came, Instant::now()).is_some();
+    }
+
+    /// While we do not listen, nobody can tell silence from patience.
+    fn not_read(&mut self) -> Poll<io::Result<Option<usize>>> {
+        if std::mem::take(&mut self.doomed) {
+            self.held.outbox.heard(self.world.silence.now());
+        }
+        Poll::Pending
+    }
+
+    /// Keeps the timer at the machine's deadline, or at the end of not reading.
     fn wind(&mut self) {
-        match (self.talk.machine.deadline(), &mut self.timer) {
+        let again = if self.slowed { self.world.shaper.slowed(&self.pace, Instant::now()) } else { None };
+        self.slowed = again.is_some();
+        let deadline = [self.talk.machine.deadline(), again].into_iter().flatten().min();
+        match (deadline, &mut self.timer) {
             (None, timer) => *timer = None,
             (Some(deadline), Some(timer)) => {
                 if timer.deadline().into_std() != deadline {

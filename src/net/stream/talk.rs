@@ -26,6 +26,8 @@ pub(super) struct Talk<F> {
     pub failed: bool,
     /// Are stanzas counted (XEP-0198)?
     pub managed: bool,
+    /// Elements that came since they were last counted for shaping.
+    pub came: u32,
 }
 
 /// What has to be waited for.
@@ -42,19 +44,21 @@ pub(super) enum Todo {
 
 impl<F: Framing> Talk<F> {
     pub fn new(framing: F, machine: c2s::Stream) -> Talk<F> {
-        Talk { framing, machine, todo: VecDeque::new(), out: Vec::new(), ended: false, failed: false, managed: false }
+        let (todo, out) = (VecDeque::new(), Vec::new());
+        Talk { framing, machine, todo, out, ended: false, failed: false, managed: false, came: 0 }
     }
 
     /// Lets the machines take what came (or, without bytes, what was kept), up to the first thing
     /// that has to be dealt with before the next piece is looked at.
     pub fn take(&mut self, bytes: &[u8]) {
-        let Talk { framing, machine, todo, out, .. } = self;
+        let Talk { framing, machine, todo, out, came, .. } = self;
         let now = Instant::now();
         // The framing is busy with reading while the machine speaks: only stanzas are taken at once.
         let mut said = Vec::new();
         let mut carrier_says = Vec::new();
         let limits = *machine.limits();
         let fed = framing.feed(bytes, &limits, &mut carrier_says, &mut |piece| {
+            *came += 1;
             machine.handle(
                 now,
                 match piece {
@@ -91,7 +95,9 @@ impl<F: Framing> Talk<F> {
     }
 
     fn put(&mut self, output: c2s::Output) {
-        login::count(&output);
+        if login::count(&output) {
+            self.todo.push_back(Todo::Ask(Question::Failed));
+        }
         let Talk { framing, out, todo, managed, failed, .. } = self;
         match output {
             c2s::Output::Open(open) => framing.write_open(&open, out),

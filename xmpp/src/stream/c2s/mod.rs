@@ -132,6 +132,8 @@ pub enum Input<'a> {
     Bearer(Option<BareJid>),
     /// Answers any of these: the store could not say.
     StoreFailed,
+    /// Answers any of them: too many logins have failed where the client comes from, so that nobody looked.
+    Barred,
     /// Answers [`Output::Bind`].
     Bound(Result<FullJid, StanzaError>),
     /// Answers [`Output::Enable`]: managed from now on; `None` when it cannot be resumed.
@@ -263,6 +265,7 @@ impl Stream {
             Input::Checked(right) => self.on_checked(right),
             Input::Bearer(user) => self.on_bearer(user),
             Input::StoreFailed => self.on_store_failed(),
+            Input::Barred => self.on_barred(),
             Input::Bound(result) => self.on_bound(result),
             Input::Enabled(resumable) => self.on_enabled(resumable),
             Input::Resumed(result) => self.on_resumed(result),

@@ -177,6 +177,16 @@ impl Stream {
         }
     }
 
+    /// RFC 6120 section 6.5.11, and the stream ends: another try on it would fare no better.
+    pub(super) fn on_barred(&mut self) {
+        let State::Login(login) = &self.state else { return };
+        if matches!(&login.stage, Stage::Talking(talk) if talk.waiting()) {
+            const WORDS: &str = "Too many logins from your address have failed. Try again later.";
+            self.refuse(Failure::new(Condition::TemporaryAuthFailure, WORDS));
+            self.fail(StreamError::new(StreamCondition::PolicyViolation).with_text(WORDS));
+        }
+    }
+
     /// Logged in: a new header is awaited.
     fn admit(&mut self, user: BareJid, last: Option<&str>) {
         let State::Login(login) = &mut self.state else { return };
