@@ -125,6 +125,7 @@ pub async fn status(state: web::Data<State>) -> Result<HttpResponse, Problem> {
         "domain": state.config.domain.as_str(),
         "uptime_secs": state.started.elapsed().as_secs(),
         "sessions": sessions,
+        "resumable": metrics::resumable(),
         "actors": state.system.len(),
         "accounts": accounts,
         "memory_bytes": metrics::resident_bytes(),

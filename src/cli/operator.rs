@@ -105,6 +105,7 @@ pub fn status(config: &Config, as_json: bool) -> Result<()> {
     let sessions = said["sessions"].as_object();
     let by_transport: Vec<String> = sessions.into_iter().flatten().map(|(k, v)| format!("{v} {k}")).collect();
     let _ = writeln!(out, "  sessions  {}", by_transport.join(", "));
+    let _ = writeln!(out, "  resumable {}", number("resumable"));
     let _ = writeln!(out, "  actors    {}", number("actors"));
     let _ = writeln!(out, "  accounts  {}", number("accounts"));
     let _ = writeln!(out, "  memory    {:.1} MiB", number("memory_bytes") as f64 / 1_048_576.0);

@@ -206,7 +206,8 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn under_tls(herald: &Herald, socket: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
+/// A connection under TLS; the certificate of development is trusted.
+pub fn under_tls(herald: &Herald, socket: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     let file = herald.data_dir().join("dev-cert.pem");
     roots.add(CertificateDer::from_pem_file(file).expect("a certificate")).expect("a root");
