@@ -56,7 +56,7 @@ fn a_uid_or_password_that_cannot_be_is_refused() {
         ("", "x", "is no uid"),
         ("alice@elsewhere", "x", "not of the domain localhost"),
         ("alice", "", "the password is empty"),
-        ("alice", "\x07", "cannot be used"),
+        ("alice", "\x07", "not allowed there (RFC 4013)"),
     ] {
         let out = home.run(&["user", "add", uid], password);
         assert!(reason(&out).contains(why), "{uid:?} {password:?}: {out:?}");

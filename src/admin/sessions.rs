@@ -26,7 +26,9 @@ pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
     let of = once(&pairs, "uid")?.map(|uid| user(uid, &state)).transpose()?;
     let after = match (&of, after) {
         // The first place of that user: resources of one space are rare enough to be passed over.
-        (Some(user), None) => Resource::new(" ").ok().map(|first| user.with(&first)),
+        (Some(user), after) if after.as_ref().is_none_or(|after| after.bare_str() < user.as_str()) => {
+            Resource::new(" ").ok().map(|first| user.with(&first))
+        }
         (_, after) => after,
     };
     let mut page = state.sessions.sessions(after, limit).await;

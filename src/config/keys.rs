@@ -60,7 +60,7 @@ settings! {
         /// say up to a day).
         token_ttl_secs: u32 = 60, 1..86_400 "seconds";
         /// One-time login tokens that are not used up and have not run out; one more is refused with
-        /// `too_many_tokens`. Each takes about half a kilobyte.
+        /// `too_many_tokens`. Each takes less than a kilobyte.
         tokens_max: usize = 100_000, 1..10_000_000 "tokens";
     }
 

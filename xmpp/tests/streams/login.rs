@@ -68,7 +68,12 @@ fn plain_over_tls() {
 
 #[test]
 fn each_mechanism_without_an_initial_response() {
-    for (mechanism, first) in [("PLAIN", "\0juliet\0pencil"), ("SCRAM-SHA-1", "n,,n=juliet,r=cnonce")] {
+    let table = [
+        ("PLAIN", "\0juliet\0pencil"),
+        ("SCRAM-SHA-1", "n,,n=juliet,r=cnonce"),
+        ("OAUTHBEARER", "n,,^Aauth=Bearer ticket^A^A"),
+    ];
+    for (mechanism, first) in table {
         let mut run = Run::new("tcp tls");
         run.line("open to='localhost' version='1.0'");
         run.transcript.clear();

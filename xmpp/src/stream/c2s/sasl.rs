@@ -10,6 +10,7 @@ use crate::sasl::{Condition, Credentials, Failure, Hash, Identity, MESSAGE_BYTES
 use crate::xml::Element;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use zeroize::Zeroizing;
 
 /// A login under way.
 pub(super) enum Talk {
@@ -222,12 +223,15 @@ impl Stream {
 const NO_TOKEN: Failure = Failure::new(Condition::NotAuthorized, "The token is not valid.");
 
 /// The base64 of RFC 4648 section 4, where `=` stands for a message of no bytes (RFC 6120 section 6.4.2).
-fn decode(text: &str) -> Result<Vec<u8>, Failure> {
+fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     if text.len() > MESSAGE_BYTES_MAX.div_ceil(3) * 4 {
         return Err(Failure::new(Condition::MalformedRequest, "The message is too long."));
     }
     if text == "=" {
-        return Ok(Vec::new());
+        return Ok(Zeroizing::default());
     }
-    BASE64.decode(text).map_err(|_| Failure::new(Condition::IncorrectEncoding, "The message is not base64."))
+    BASE64
+        .decode(text)
+        .map(Zeroizing::new)
+        .map_err(|_| Failure::new(Condition::IncorrectEncoding, "The message is not base64."))
 }
