@@ -25,29 +25,39 @@ impl Client {
 
     /// Logs in with PLAIN, binds the resource and sends initial presence.
     pub fn login(herald: &Herald, uid: &str, password: &str, resource: &str) -> Client {
-        let mut client = Client::bind(herald, uid, password, resource);
-        client.send("<presence/><iq type='get' id='there'><ping xmlns='urn:xmpp:ping'/></iq>");
-        // The answer comes after the presence was handled: a sender's stanzas keep their order.
-        client.fill_until("'there'"); // kept messages come before it, and a test may wait for them
+        let mut client = Client::connect(herald);
+        client.log_in(uid, password, resource);
         client
+    }
+
+    /// The same on a connection that is open already.
+    pub fn log_in(&mut self, uid: &str, password: &str, resource: &str) {
+        self.bind_as(uid, password, resource);
+        self.send("<presence/><iq type='get' id='there'><ping xmlns='urn:xmpp:ping'/></iq>");
+        // The answer comes after the presence was handled: a sender's stanzas keep their order.
+        self.fill_until("'there'"); // kept messages come before it, and a test may wait for them
     }
 
     /// Logs in with PLAIN and binds the resource; it is not available yet.
     pub fn bind(herald: &Herald, uid: &str, password: &str, resource: &str) -> Client {
         let mut client = Client::connect(herald);
+        client.bind_as(uid, password, resource);
+        client
+    }
+
+    fn bind_as(&mut self, uid: &str, password: &str, resource: &str) {
         let plain = BASE64_STANDARD.encode(format!("\0{uid}\0{password}"));
-        client.open();
-        client.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"));
-        client.expect("<success");
-        client.open();
-        client.send(&format!(
+        self.open();
+        self.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"));
+        self.expect("<success");
+        self.open();
+        self.send(&format!(
             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
              <resource>{resource}</resource></bind></iq>"
         ));
-        let answer = client.expect("</iq>");
+        let answer = self.expect("</iq>");
         let jid = answer.split("<jid>").nth(1).and_then(|rest| rest.split("</jid>").next());
-        client.jid = jid.unwrap_or_else(|| panic!("no JID in {answer}")).to_owned();
-        client
+        self.jid = jid.unwrap_or_else(|| panic!("no JID in {answer}")).to_owned();
     }
 
     /// Sends a stream header and waits for the features.
