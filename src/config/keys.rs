@@ -27,6 +27,9 @@ settings! {
         xmpp: Option<SocketAddr> = Some(loopback(5222));
         /// XMPP over TCP, TLS from the first byte (XEP-0368).
         xmpps: Option<SocketAddr> = Some(loopback(5223));
+        /// Connections to `xmpp` and `xmpps` from `shaping.trusted_proxies` begin with a header of the
+        /// PROXY protocol (version 1 or 2) that names the client; one without it is closed.
+        proxy_protocol: bool = false;
         /// HTTP: BOSH at `/http-bind`, WebSocket at `/ws`, `/.well-known/host-meta`.
         http: Option<SocketAddr> = Some(loopback(5280));
         /// The same over TLS.

@@ -305,7 +305,6 @@ pub(crate) fn end_text(mark: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends a ping, which the peer answers with a pong (section 5.5.2).
-#[allow(dead_code)] // for the driver that looks after silent peers
 pub(crate) fn ping(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0x89, 0]);
 }

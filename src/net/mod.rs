@@ -5,6 +5,7 @@
 //! | `listen.rs` | sockets that accept |
 //! | `wire.rs`, `tls.rs` | one connection, in the clear or under TLS, without buffers while idle |
 //! | `stream/` | the driver of a connection that is one stream; `tcp.rs` and `ws.rs` are its framings |
+//! | `proxy.rs` | the PROXY protocol |
 //! | `frame.rs` | WebSocket frames (RFC 6455) |
 //! | `http/` | the lean HTTP/1.1 loop |
 //! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |
@@ -25,6 +26,7 @@ mod lobby;
 mod login;
 mod outbox;
 mod prebind;
+mod proxy;
 mod resume;
 mod shape;
 mod silence;
@@ -130,9 +132,10 @@ impl Net {
         let doors = Doors::new(config.limits.connections_max as usize);
         for (name, listener) in listeners {
             let Some(listener) = listener else { continue };
+            let proxied = |door| if listen.proxy_protocol { Door::Proxied(Box::new(door)) } else { door };
             let door = match name {
-                "xmpp" => Door::Xmpp,
-                "xmpps" => Door::Tls(Door::Xmpp.into(), world.tls_xmpp.clone()),
+                "xmpp" => proxied(Door::Xmpp),
+                "xmpps" => proxied(Door::Tls(Door::Xmpp.into(), world.tls_xmpp.clone())),
                 "http" => Door::Http,
                 _ => Door::Tls(Door::Http.into(), world.tls_https.clone()),
             };
@@ -176,6 +179,15 @@ fn serve_one(world: &Arc<World>, door: Door, wire: Wire) {
     match door {
         Door::Xmpp => tcp::spawn(world, wire),
         Door::Http => http::spawn(world, wire),
+        Door::Proxied(beyond) if !world.shaper.is_proxy(wire.peer()) => serve_one(&world, *beyond, wire),
+        Door::Proxied(beyond) => drop(tokio::spawn(async move {
+            let mut wire = wire;
+            match named_by_proxy(&world, &mut wire).await {
+                Ok(true) => serve_one(&world, *beyond, wire),
+                Ok(false) => tracing::debug!(peer = %wire.peer(), "refused: shaping.ip_connections_per_sec"),
+                Err(e) => tracing::debug!(peer = %wire.peer(), "PROXY: {e}"),
+            }
+        })),
         Door::Tls(beyond, tls) => drop(tokio::spawn(async move {
             let mut wire = wire;
             match shake_hands(&mut wire, tls, world.handshake_time()).await {
@@ -191,8 +203,19 @@ fn serve_one(world: &Arc<World>, door: Door, wire: Wire) {
 enum Door {
     Xmpp,
     Http,
+    /// From proxies, a header first that names the client.
+    Proxied(Box<Door>),
     /// TLS first, and within it something else.
     Tls(Box<Door>, Arc<ServerConfig>),
+}
+
+/// Reads the header of the PROXY protocol; false when its client has made too many connections.
+async fn named_by_proxy(world: &World, wire: &mut Wire) -> io::Result<bool> {
+    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "the header took too long");
+    let client = tokio::time::timeout(world.handshake_time(), proxy::read_header(wire)).await.map_err(timed_out)??;
+    let Some(client) = client else { return Ok(true) };
+    wire.set_peer(client);
+    Ok(world.shaper.admit(Begin::Connection, client, Instant::now()).is_ok())
 }
 
 async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) -> io::Result<()> {

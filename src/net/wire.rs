@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// One read takes at most this much from a socket.
@@ -45,12 +45,14 @@ pub(crate) struct Wire {
     /// What is still to be sent; empty, and without capacity, almost always.
     out: Vec<u8>,
     peer_closed: bool,
+    /// Who a proxy says it is; boxed, for it is rare.
+    named: Option<Box<IpAddr>>,
     _ticket: Ticket,
 }
 
 impl Wire {
     pub(crate) fn new(io: TcpStream, ticket: Ticket) -> Wire {
-        Wire { io, tls: None, out: Vec::new(), peer_closed: false, _ticket: ticket }
+        Wire { io, tls: None, out: Vec::new(), peer_closed: false, named: None, _ticket: ticket }
     }
 
     /// From now on the peer speaks TLS; its ClientHello has not been read yet.
@@ -94,7 +96,21 @@ impl Wire {
         }
     }
 
+    /// Reads exactly so many bytes, before anything else is read or TLS begins.
+    pub(crate) async fn read_raw(&mut self, room: &mut [u8]) -> io::Result<()> {
+        self.io.read_exact(room).await.map(drop)
+    }
+
+    /// A proxy says whose connection this is.
+    pub(crate) fn set_peer(&mut self, peer: IpAddr) {
+        self.named = Some(Box::new(peer.to_canonical()));
+    }
+
+    /// Whose connection it is: the other end, or whom that is a proxy for.
     pub(crate) fn peer(&self) -> IpAddr {
+        if let Some(named) = &self.named {
+            return **named;
+        }
         self.io.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |a: SocketAddr| a.ip())
     }
 

@@ -86,6 +86,11 @@ impl Shaper {
         forwarded.map_or((peer, secure), |forwarded| forwarded.client(peer, secure, &self.proxies))
     }
 
+    /// Is it a proxy that is believed when it names its clients?
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.contains(peer)
+    }
+
     /// May this address begin one more? Else, how long until it may.
     pub(crate) fn admit(&self, what: Begin, peer: IpAddr, now: Instant) -> Result<(), Duration> {
         let (rate, shaped) = match what {
@@ -162,7 +167,7 @@ impl Shaper {
 
     /// Do the rules for addresses apply to this one? What a proxy does is what many do.
     fn counts(&self, peer: IpAddr) -> bool {
-        !self.exempt.contains(peer) && !self.proxies.contains(peer)
+        !self.exempt.contains(peer) && !self.is_proxy(peer)
     }
 
     fn nanos(&self, now: Instant) -> u64 {
