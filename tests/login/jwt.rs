@@ -1,7 +1,7 @@
 //! JWTs in place of passwords.
 
 use crate::door::{Door, Verdict};
-use crate::support::{Herald, Home};
+use crate::support::{Herald, Home, PATIENCE};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::hmac;
@@ -208,6 +208,23 @@ fn a_key_has_one_algorithm_whatever_a_token_says() {
         assert_eq!(try_both(&herald, "alice", &token), Verdict::not_authorized(), "{token}");
     }
     assert_eq!(try_both(&herald, "alice", &signer.token(&good)), Verdict::In);
+}
+
+#[test]
+fn behind_a_proxy_that_ends_tls_a_token_may_come() {
+    let herald = Herald::start_with("[auth]\nplain_without_tls = \"never\"\n");
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
+    let url = format!("http://{}/http-bind", herald.address("http"));
+    let creation = "<body rid='7' to='localhost' wait='1' hold='1' ver='1.11' xmpp:version='1.0' \
+                    xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh'/>";
+    for (scheme, offered) in [("https", true), ("http", false)] {
+        let mut answer = agent.post(&url).header("x-forwarded-proto", scheme).send(creation).expect("an answer");
+        let features = answer.body_mut().read_to_string().expect("text");
+        assert!(features.contains("<mechanism>SCRAM-SHA-256</mechanism>"), "{features}");
+        for mechanism in ["PLAIN", "OAUTHBEARER"] {
+            assert_eq!(features.contains(&format!("<mechanism>{mechanism}<")), offered, "{scheme}: {features}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ struct Page {
     url: String,
     sid: String,
     rid: u64,
+    /// Does a proxy that is trusted say that the requests came over TLS?
+    secure: bool,
 }
 
 impl Page {
@@ -20,6 +22,7 @@ impl Page {
             url: format!("http://{}/http-bind", herald.address("http")),
             sid: prebound["sid"].as_str().expect("a sid").to_owned(),
             rid: prebound["rid"].as_u64().expect("a rid"),
+            secure: false,
         }
     }
 
@@ -30,7 +33,9 @@ impl Page {
             self.rid, self.sid
         );
         self.rid += 1;
-        let mut answer = self.agent.post(&self.url).content_type("text/xml").send(body).expect("an answer");
+        let scheme = if self.secure { "https" } else { "http" };
+        let request = self.agent.post(&self.url).content_type("text/xml").header("x-forwarded-proto", scheme);
+        let mut answer = request.send(body).expect("an answer");
         answer.body_mut().read_to_string().expect("text")
     }
 
@@ -119,6 +124,17 @@ fn what_is_sent_to_it_before_it_attaches_is_waiting() {
     let pong = format!("<iq xmlns='jabber:client' to='{}' type='result' id='early'/>", bob.jid);
     page.until(&format!("{pong}{ROSTER}"), "id='r'");
     bob.expect("id='early'");
+}
+
+#[test]
+fn it_is_the_same_session_over_http_and_https() {
+    let herald = Herald::start();
+    herald.user("alice", "secret");
+    let mut page = Page::of(&herald, &prebind(&herald, json!({ "uid": "alice" })));
+    for (id, secure) in [("a", true), ("b", false), ("c", true)] {
+        page.secure = secure;
+        page.until(&ROSTER.replace("'r'", &format!("'{id}'")), &format!("id='{id}'"));
+    }
 }
 
 #[test]
