@@ -12,7 +12,7 @@ pub const XEP: Xep = Xep {
     version: "2.0.1",
     file: "ping.rs",
     notes: "The server and accounts answer; an account only its owner and those who see its presence. \
-            The server itself pings nobody yet.",
+            The server itself pings clients over TCP that say nothing (`[ping]`).",
 };
 
 /// Answers pings to the server and to accounts (section 4.2).

@@ -19,6 +19,10 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(20)).with_retries(4);
 
+/// A host that does not confirm what it was sent for so long is gone; the kernel alone would try for a
+/// quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(90);
+
 /// How many connections there are, over all listeners.
 pub(crate) struct Doors {
     open: AtomicUsize,
@@ -104,4 +108,6 @@ fn prepare(io: &TcpStream) {
     // A socket that refuses these options works without them.
     let _ = io.set_nodelay(true);
     let _ = SockRef::from(io).set_tcp_keepalive(&KEEPALIVE);
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(io).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
 }

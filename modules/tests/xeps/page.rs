@@ -30,6 +30,7 @@ const REST: &str = "
 | XEP-0082 | XMPP Date and Time Profiles | `modules/src/time.rs` | dateTime, in UTC |
 | XEP-0124 | Bidirectional-streams Over Synchronous HTTP (BOSH) | `bosh/` | |
 | XEP-0156 | Discovering Alternative XMPP Connection Methods | `src/net/` | over HTTP, host-meta as XML and as JSON |
+| XEP-0198 | Stream Management 1.6.3 | `xmpp/src/stream/`, `src/net/` | over TCP and WebSocket, with resumption from one to the other; not over BOSH, which keeps a promise of its own. No `location`. A second `<enable/>` is answered with `<failed/>`, and the stream goes on |
 | XEP-0206 | XMPP Over BOSH | `bosh/` | |
 ";
 
