@@ -254,6 +254,9 @@ fn presence_and_sessions_say_who_is_there() {
     assert_eq!(jids("/api/v1/sessions?after=alice@localhost/desk"), ["bob@localhost/phone"]);
     assert_eq!(jids("/api/v1/sessions?uid=bob"), ["bob@localhost/phone"]);
     assert!(jids("/api/v1/sessions?uid=carol").is_empty());
+    let _other = Client::login(&herald, "bob", "secret", "desk");
+    assert_eq!(jids("/api/v1/sessions?uid=bob&limit=1"), ["bob@localhost/desk"]);
+    assert_eq!(jids("/api/v1/sessions?uid=bob&after=bob@localhost/desk"), ["bob@localhost/phone"]);
     let since = herald.api("GET", "/api/v1/sessions", None).json["sessions"][0]["since"].clone();
     assert!(since.as_str().is_some_and(|s| s.starts_with("20") && s.ends_with('Z')), "{since}");
 }

@@ -163,15 +163,21 @@ impl Sessions {
         users.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         let mut found = Vec::new();
         for user in users {
-            let mut of_user = self.look(Some(&user), Input::Sessions).await.unwrap_or_default();
+            let mut of_user = self.sessions_of(&user).await;
             of_user.retain(|s| after.as_ref().is_none_or(|after| order(&s.jid) > order(after)));
-            of_user.sort_unstable_by(|a, b| order(&a.jid).cmp(&order(&b.jid)));
             found.append(&mut of_user);
             if found.len() >= limit {
                 found.truncate(limit);
                 break;
             }
         }
+        found
+    }
+
+    /// The sessions of one user, in the order of their resources.
+    pub async fn sessions_of(&self, user: &BareJid) -> Vec<SessionInfo> {
+        let mut found = self.look(Some(user), Input::Sessions).await.unwrap_or_default();
+        found.sort_unstable_by(|a, b| order(&a.jid).cmp(&order(&b.jid)));
         found
     }
 

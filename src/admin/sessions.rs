@@ -24,17 +24,16 @@ pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
     let after = once(&pairs, "after")?.map(str::parse::<FullJid>).transpose();
     let after = after.map_err(|e| Problem::invalid("after", e))?;
     let of = once(&pairs, "uid")?.map(|uid| user(uid, &state)).transpose()?;
-    let after = match (&of, after) {
-        // The first place of that user: resources of one space are rare enough to be passed over.
-        (Some(user), after) if after.as_ref().is_none_or(|after| after.bare_str() < user.as_str()) => {
-            Resource::new(" ").ok().map(|first| user.with(&first))
+    let page = match of {
+        None => state.sessions.sessions(after, limit).await,
+        Some(user) => {
+            let place = |jid: &FullJid| (jid.bare_str().to_owned(), jid.resource().to_owned());
+            let mut page = state.sessions.sessions_of(&user).await;
+            page.retain(|s| after.as_ref().is_none_or(|after| place(&s.jid) > place(after)));
+            page.truncate(limit as usize);
+            page
         }
-        (_, after) => after,
     };
-    let mut page = state.sessions.sessions(after, limit).await;
-    if let Some(user) = &of {
-        page.retain(|s| s.jid.to_bare() == *user);
-    }
     let next = page.last().filter(|_| page.len() == limit as usize).map(|s| s.jid.to_string());
     let shown: Vec<Value> = page.iter().map(shown).collect();
     Ok(HttpResponse::Ok().json(json!({ "sessions": shown, "next": next })))
