@@ -199,7 +199,7 @@ impl Sessions {
     }
 
     /// Ends all sessions with [`Close::Shutdown`] and refuses new ones. Returns when all have unbound
-    /// and what they gave back is stored, or `within` has passed; says how many were still bound then.
+    /// and what they gave back is with the store (whose `close` waits until it is kept), or `within` has passed; says how many were still bound then.
     pub async fn drain(&self, within: Duration) -> u64 {
         self.world.draining.store(true, Ordering::Release);
         let drained = async {

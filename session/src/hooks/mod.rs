@@ -82,11 +82,11 @@ pub enum Reply {
     Later,
 }
 
-/// What a module says about a message that no resource took.
+/// What a module says about a message that no resource takes now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Offline {
     /// The next module decides. When all pass, the message bounces with `service-unavailable`
-    /// (RFC 6121 section 8.5.2.2.1).
+    /// (RFC 6121 section 8.5.2.2.1), or `resource-constraint` when a resource is there and behind.
     Pass,
     /// Keep it. It is durable before anybody is told, and given to the next resource.
     Keep {
@@ -172,7 +172,7 @@ impl Points {
     pub fn presence(&mut self, f: impl Fn(&mut Turn<'_>, Binding, &Stanza) + Send + Sync + 'static) {
         self.on.presence.push(Box::new(f));
     }
-    /// No resource took a message: keep it? Asked for messages of type chat and normal.
+    /// No resource takes a message, or the one that would is behind: keep it?
     pub fn offline(&mut self, f: impl Fn(&mut Turn<'_>, &Parcel) -> Offline + Send + Sync + 'static) {
         self.on.offline.push(Box::new(f));
     }
