@@ -36,6 +36,11 @@ impl Client {
         Client::start(name, Command::new(&needs.node).arg(script("browser.mjs")).arg(&needs.chromium).arg(page))
     }
 
+    /// Converse.js in a Chromium of its own, on a page of another origin than the server.
+    pub fn converse(needs: &Needs, name: &str) -> Client {
+        Client::start(name, Command::new(&needs.node).arg(script("converse.mjs")).arg(&needs.chromium))
+    }
+
     /// The web chat example in a Chromium of its own, against the server's `http` listener.
     pub fn web_chat(needs: &Needs, name: &str, http: SocketAddr) -> Client {
         let mut command = Command::new(&needs.node);

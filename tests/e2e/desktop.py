@@ -50,7 +50,9 @@ class User(ClientXMPP):
             tell("presence", **{"from": jid, "type": kind})
 
     def on_message(self, message):
-        tell("message", **{"from": str(message["from"]), "type": message["type"], "body": message["body"] or None})
+        if not message["body"]:
+            return  # that someone writes, or has read
+        tell("message", **{"from": str(message["from"]), "type": message["type"], "body": message["body"]})
         self.heard += 1
         self.go_on_talking()
 
