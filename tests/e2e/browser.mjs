@@ -5,7 +5,7 @@
 //
 // Commands: login {service, jid, password, options}, logout, subscribe {to}, approve {to},
 //           send {to, prefix, count}, talk {to, prefix, count, lead}, kill,
-//           hurry {times}, throttle {ms}, session, attach {service, jid, sid, rid, options},
+//           hurry {times}, throttle {ms}, session, attach {service, jid, sid, rid, options, fresh},
 //           restore {service, jid, options}, reload, age {requests}, pause {secs}, protocols {path}, streams {path}
 // Events:   ready, online {jid}, offline {condition}, presence {from, type}, message {from, body},
 //           session {jid, sid, rid}, restored {jid}, reloaded, paused {body}, protocols {protocols},

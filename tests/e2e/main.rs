@@ -7,6 +7,7 @@ mod clients;
 mod lossy;
 mod needs;
 mod network;
+mod prebind;
 mod proxies;
 mod proxy;
 mod reload;

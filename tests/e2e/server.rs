@@ -51,21 +51,30 @@ pub fn herald_with(toml: &str, users: &[&str]) -> (Herald, Server) {
 }
 
 impl Server {
-    /// Sends a message as a backend does, with curl; the API's result for this user.
+    /// Sends a message as a backend does; the API's result for this user.
     pub fn sendto(&self, uid: &str, body: &str) -> Value {
-        let request = json!({"to": uid, "body": body, "type": "chat"});
+        let answer = self.api("/api/v1/sendto", &json!({"to": uid, "body": body, "type": "chat"}));
+        let result = &answer["results"][0];
+        assert_eq!(result["uid"], uid, "{answer}");
+        result.clone()
+    }
+
+    /// Posts to the operator's API as a backend does, with curl; its answer, which must be a good one.
+    pub fn api(&self, path: &str, request: &Value) -> Value {
         let out = Command::new("curl")
             .args(["--silent", "--show-error", "--fail-with-body", "--max-time", &PATIENCE.as_secs().to_string()])
             .args(["--header", &format!("Authorization: Bearer {}", self.token)])
             .args(["--json", &request.to_string()])
-            .arg(format!("http://{}/api/v1/sendto", self.admin))
+            .arg(self.api_url(path))
             .output()
             .expect("curl starts");
         let said = String::from_utf8_lossy(&out.stdout);
         assert!(out.status.success(), "curl: {}{said}", String::from_utf8_lossy(&out.stderr));
-        let answer: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
-        let result = &answer["results"][0];
-        assert_eq!(result["uid"], uid, "{answer}");
-        result.clone()
+        serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"))
+    }
+
+    /// Where the operator's API is.
+    pub fn api_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
     }
 }

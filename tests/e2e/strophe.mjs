@@ -12,10 +12,10 @@ export async function prepare() {
       connection = new Strophe.Connection(service, options);
       connection.connect(jid, password, onStatus(begin));
     },
-    /** Goes on with a session that another page, or a backend, has begun. */
-    attach({ service, jid, sid, rid, options }) {
+    /** Goes on with a session that another page has begun; or a backend, and then it is `fresh`. */
+    attach({ service, jid, sid, rid, options, fresh }) {
       connection = new Strophe.Connection(service, options);
-      connection.attach(jid, sid, rid, onStatus(goOn));
+      connection.attach(jid, sid, rid, onStatus(fresh ? begin : goOn));
     },
     /** Goes on with the session of this page before it was loaded again. */
     restore({ service, jid, options }) {
