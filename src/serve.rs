@@ -37,23 +37,31 @@ const ACTORS_STOP_MAX: Duration = Duration::from_millis(300);
 /// From the first signal to the end of the process, whatever hangs.
 const STOP_MAX: Duration = Duration::from_millis(9_700);
 
+/// Open files that are not for clients: the database, the operator's API, the log. Without them, a server full of
+/// clients could serve none.
+const FILES_RESERVED: u64 = 256;
+
 /// Serves until a signal ends it. An error is a reason not to start, in one line.
 pub fn serve(config: Config, file: Option<PathBuf>) -> Result<()> {
     let started = Instant::now();
     log::start(&config.log)?;
     let (soft, hard) = raise_open_files().context("the limit of open files")?;
     tracing::debug!(soft, hard, "open files");
+    let connections_max = places(soft, config.limits.connections_max);
+    if connections_max < config.limits.connections_max as usize {
+        tracing::info!("{soft} open files are allowed: that is for {connections_max} connections (`ulimit -Hn`)");
+    }
     make_data_dir(&config.data_dir)?;
     let lock = lock_data_dir(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
-    let served = runtime.block_on(run(Arc::new(config), file.as_deref(), started));
+    let served = runtime.block_on(run(Arc::new(config), file.as_deref(), started, connections_max));
     // What still runs has had its time; a thread that hangs must not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
     drop(lock);
     served
 }
 
-async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Result<()> {
+async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connections_max: usize) -> Result<()> {
     // Before anything can be waited for: a signal during the start ends it too.
     let mut signals = Signals::new()?;
     let store = open_store(&config)?;
@@ -72,6 +80,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant) -> Resu
     let tokens = Arc::new(Tokens::new(config.auth.tokens_max));
     let net = Net::start(Setup {
         config: config.clone(),
+        connections_max,
         sessions: sessions.clone(),
         store: store.clone(),
         tls: certificate.tls.clone(),
@@ -213,6 +222,12 @@ fn lock_data_dir(dir: &Path) -> Result<File> {
 fn write_addresses(dir: &Path, addresses: &BTreeMap<&'static str, SocketAddr>) -> Result<()> {
     let text = serde_json::to_string(addresses)?;
     write_whole(&dir.join(ADDRESSES), format!("{text}\n").as_bytes(), 0o644)
+}
+
+/// How many connections there may be: what is configured, or what the open files allow.
+fn places(open_files: u64, connections_max: u32) -> usize {
+    let room = open_files - FILES_RESERVED.min(open_files / 4);
+    usize::try_from(room.min(connections_max.into())).unwrap_or(usize::MAX)
 }
 
 /// Every connection is an open file.

@@ -294,7 +294,7 @@ fn the_oldest_guest_goes_when_there_are_too_many() {
             client
         })
         .collect();
-    assert_says(&first.expect_end(), &["<stream:error", "<policy-violation"]);
+    assert_says(&first.expect_end(), &["<stream:error", "<policy-violation", "have not logged in"]);
     Client::login(&scene.herald, "mallory", "secret", "welcome");
     scene.unharmed();
 }

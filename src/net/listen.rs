@@ -2,7 +2,7 @@
 
 use super::wire::Wire;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,8 @@ use tracing::{debug, warn};
 
 /// Connections that the kernel finishes while we are busy: a storm of reconnects waits here.
 const BACKLOG: i32 = 4096;
-/// When the process is out of file descriptors, the listener rests this long before it tries again.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// When nobody can be accepted (no file descriptor is left), the listener rests this long before it tries again.
+const FAILED_PAUSE: Duration = Duration::from_millis(100);
 /// The kernel asks a silent peer whether it is still there after this time, and then so often.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(20)).with_retries(4);
@@ -71,7 +71,7 @@ pub(crate) async fn accept(
     welcome: impl Fn(IpAddr) -> bool,
     serve: impl Fn(Wire),
 ) {
-    let mut exhausted = false;
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -79,7 +79,7 @@ pub(crate) async fn accept(
         };
         match accepted {
             Ok((io, peer)) => {
-                exhausted = false;
+                failing = false;
                 if !welcome(peer.ip()) {
                     debug!(%peer, "refused: shaping.ip_connections_per_sec");
                     continue;
@@ -91,15 +91,17 @@ pub(crate) async fn accept(
                 prepare(&io);
                 serve(Wire::new(io, ticket));
             }
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) => {
-                if !exhausted {
-                    warn!("no new connections for now: {e}");
-                    exhausted = true;
-                }
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
-            }
             // The peer left before it was accepted.
-            Err(e) => debug!("accept: {e}"),
+            Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {
+                debug!("accept: {e}");
+            }
+            // Out of files, or something that would not be better at once either.
+            Err(e) => {
+                if !std::mem::replace(&mut failing, true) {
+                    warn!("no new connections for now: {e}");
+                }
+                tokio::time::sleep(FAILED_PAUSE).await;
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ impl Lobby {
         let oldest = if state.guests.len() > self.guests_max { state.guests.pop_first() } else { None };
         drop(state);
         if let Some(link) = oldest.and_then(|(_, link)| link.upgrade()) {
-            link.close(Close::ResourceFull);
+            link.close(Close::Kicked("Too many connections have not logged in; this one waited longest.".into()));
         }
         Guest { lobby: self.clone(), number }
     }

@@ -67,6 +67,8 @@ use wire::Wire;
 /// What the listeners need.
 pub struct Setup {
     pub config: Arc<Config>,
+    /// Connections there may be: `limits.connections_max`, or fewer when the system allows no more.
+    pub connections_max: usize,
     pub sessions: Sessions,
     pub store: Arc<dyn Store>,
     pub tls: Arc<ServerConfig>,
@@ -127,9 +129,10 @@ impl Net {
                 addresses.push((*name, listener.local_addr().context("a listener without an address")?));
             }
         }
+        let doors = Doors::new(setup.connections_max);
         let world = Arc::new(World::new(setup, &addresses)?);
         let stop = CancellationToken::new();
-        let doors = Doors::new(config.limits.connections_max as usize);
+
         for (name, listener) in listeners {
             let Some(listener) = listener else { continue };
             let proxied = |door| if listen.proxy_protocol { Door::Proxied(Box::new(door)) } else { door };
@@ -226,7 +229,7 @@ async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) 
 
 impl World {
     fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)]) -> Result<World> {
-        let Setup { config, sessions, store, tls, tokens, jwt, secret } = setup;
+        let Setup { config, sessions, store, tls, tokens, jwt, secret, .. } = setup;
         let port = |name| addresses.iter().find(|(n, _)| *n == name).map(|(_, a)| a.port());
         let limits = serve::xml_limits(&config.limits);
         let domain = BareJid::new(None, &config.domain).context("domain")?;
