@@ -111,20 +111,27 @@ impl Login {
 
 impl Stream {
     pub(super) fn on_open(&mut self, open: Open) {
-        let user = match &mut self.state {
+        let (user, tries) = match &mut self.state {
             State::Over(_) => return,
             State::Bound(_) => return self.out_of_turn(),
-            State::Login(login) => match &mut login.stage {
-                Stage::Opening(user) => user.take(),
-                _ => return self.out_of_turn(),
-            },
+            State::Login(login) => {
+                let bosh = login.transport.kind == TransportKind::Bosh;
+                match &mut login.stage {
+                    Stage::Opening(user) => (user.take(), 0),
+                    // XEP-0206 section 5: its client may ask for the stream anew at any time.
+                    Stage::Stranger if bosh => (None, 0),
+                    Stage::Talking(talk) if bosh && !talk.waiting() => (None, 0),
+                    Stage::Unbound(user, tries) if bosh => (Some(user.clone()), *tries),
+                    _ => return self.out_of_turn(),
+                }
+            }
         };
         let refused = self.check_open(&open, user.is_some()).err();
         self.push_open(open.from.as_deref());
         let State::Login(login) = &mut self.state else { return };
         login.lang = open.lang.filter(|lang| lang_ok(lang));
         login.stage = match user {
-            Some(user) => Stage::Unbound(user, 0),
+            Some(user) => Stage::Unbound(user, tries),
             None => Stage::Stranger,
         };
         if let Some(e) = refused {
