@@ -185,7 +185,8 @@ settings! {
     /// BOSH (XEP-0124), the sessions of browsers behind HTTP.
     bosh Bosh {
         /// Make sessions over TLS only: a client that asks for one in the clear is sent to
-        /// `http.public_https` (`see-other-uri`). Not for a server behind a proxy that ends TLS.
+        /// `http.public_https` (`see-other-uri`). What a proxy ends TLS for came over TLS, if the proxy
+        /// says so (`shaping.trusted_proxies`).
         https_only: bool = false;
         /// How long an empty request may be held; what a client asks beyond it is cut to it.
         wait_max_secs: u32 = 55, 1..600 "seconds";

@@ -40,6 +40,20 @@ impl<T> Deadlines<T> {
         self.start + SLOT * slot as u32
     }
 
+    /// Never mind: `item` is not looked at again at `when`, which is what [`Deadlines::put`] returned. A weak
+    /// reference alone would keep the memory of an item that is gone until its time has come.
+    pub(crate) fn take_back(&self, when: Instant, item: &Weak<T>) {
+        let slot = (when.saturating_duration_since(self.start).as_nanos() / SLOT.as_nanos()) as u64;
+        let mut state = self.state.lock();
+        if slot < state.next {
+            return;
+        }
+        let slot = &mut state.slots[slot as usize % SLOTS];
+        if let Some(at) = slot.iter().rposition(|other| other.ptr_eq(item)) {
+            slot.swap_remove(at);
+        }
+    }
+
     /// Everything due by `now`.
     pub(crate) fn due(&self, now: Instant) -> Vec<Arc<T>> {
         let current = (now.saturating_duration_since(self.start).as_nanos() / SLOT.as_nanos()) as u64;
@@ -78,6 +92,20 @@ mod tests {
             }
         }
         assert_eq!(seen, 2_000);
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_due_and_not_kept() {
+        let start = Instant::now();
+        let wheel = Deadlines::new(start);
+        let items: Vec<_> = (0..10u32).map(Arc::new).collect();
+        let times: Vec<_> = items.iter().map(|item| wheel.put(start + SLOT * (**item % 3), item)).collect();
+        for (item, when) in items.iter().zip(&times).skip(1) {
+            wheel.take_back(*when, &Arc::downgrade(item));
+        }
+        assert!(items[1..].iter().all(|item| Arc::weak_count(item) == 0));
+        assert_eq!(wheel.due(start + SLOT * 3), [items[0].clone()]);
+        wheel.take_back(times[0], &Arc::downgrade(&items[0])); // too late, which is no harm
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
         Ok(Some(delay)) => Box::pin(delay.wait()).await,
         Err(TooMany) => {
             let waiting = live.expect(ticket);
-            live.handle(Input::Broken { ticket, condition: Condition::PolicyViolation });
+            live.broken(ticket, Condition::PolicyViolation);
             return Reply::Later(waiting);
         }
     }
@@ -149,7 +149,7 @@ fn broken(world: &Arc<World>, via: Via, refused: &Refused) -> Reply {
     }
     let ticket = world.bosh.ticket();
     let waiting = live.expect(ticket);
-    live.handle(Input::Broken { ticket, condition: refused.condition });
+    live.broken(ticket, refused.condition);
     Reply::Later(waiting)
 }
 

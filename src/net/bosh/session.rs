@@ -204,6 +204,15 @@ impl Live {
         self.turn(&mut state, now);
     }
 
+    /// A request that could not be read ends it; nobody waits for what is left to do then.
+    pub(crate) fn broken(&self, ticket: Ticket, condition: bosh::Condition) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.machine.handle(now, Input::Broken { ticket, condition });
+        self.turn(&mut state, now);
+        self.drain_elsewhere(&mut state);
+    }
+
     /// The connection of a request died before it was answered.
     pub(crate) fn lost(&self, ticket: Ticket) {
         let now = Instant::now();
@@ -337,12 +346,8 @@ impl Live {
                         Down::Xml(_) => None,
                     });
                     state.up.push_back(Up::Unbind(undelivered.collect()));
-                    state.guest = None;
                 }
-                Output::Gone => {
-                    state.gone = true;
-                    self.world.bosh.table.remove(&state.machine.sid());
-                }
+                Output::Gone => self.forget(state),
             }
         }
         let has_room = || state.machine.queued_bytes() <= self.world.bosh.settings.queue_bytes_max / 2;
@@ -351,6 +356,16 @@ impl Live {
             seat.room();
         }
         self.arm(state);
+    }
+
+    /// Nobody finds it any more. Until then a guest takes room, also when all that is left is its last word.
+    fn forget(&self, state: &mut State) {
+        state.gone = true;
+        state.guest = None;
+        self.world.bosh.table.remove(&state.machine.sid());
+        if let Some(when) = state.armed.take() {
+            self.world.bosh.deadlines.take_back(when, &self.myself);
+        }
     }
 
     /// Stands in the wheel for the next deadline, unless it does so for an earlier time.
@@ -451,15 +466,19 @@ impl Link for Live {
     fn close(&self, why: Close) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        match why {
+        match &why {
             // XEP-0124 section 17.2 has a word of its own for this one.
             Close::Shutdown => {
                 let close = bosh::Close::Condition(bosh::Condition::SystemShutdown);
                 state.machine.handle(now, Input::Close(close));
             }
-            why => state.stream.handle(now, c2s::Input::Fail(login::stream_error(&why))),
+            why => state.stream.handle(now, c2s::Input::Fail(login::stream_error(why))),
         }
         self.turn(&mut state, now);
+        // A guest whose place others want does not stay until somebody comes for its last word.
+        if why == Close::ResourceFull && state.guest.is_some() {
+            self.forget(&mut state);
+        }
         self.drain_elsewhere(&mut state);
     }
 
