@@ -1,7 +1,7 @@
 //! B. Creation (XEP-0124 section 7, XEP-0206 sections 3 and 4).
 
 use crate::scene::{CREATION, HARNESS, Page, Server, auth, creation, post};
-use crate::wire::{Answer, Conn, EMPTY};
+use crate::wire::{Answer, Conn, EMPTY, request};
 
 /// The answer to a creation request with these attributes.
 fn create(attrs: &str) -> Answer {
@@ -137,6 +137,68 @@ fn t25_a_payload_of_the_creation_request_is_not_lost() {
         said = page.ask(1).answer().body; // checking a password takes its time
     }
     assert!(said.contains("<success"), "{said}");
+}
+
+/// The time for a login is 1 s, as is the time in which somebody may come to be told that it is over. What
+/// stays is compared with a second flood: an allocator gives back what it likes, but the second ten thousand
+/// have to live where the first did.
+#[test]
+fn t26_ten_thousand_sessions_that_never_log_in() {
+    let server = Server::alone("[auth]\nlogin_secs = 1\n[bosh]\nwait_max_secs = 60\ninactivity_secs = 1\n");
+    let (mut sids, first) = flood(&server, "<connection-timeout ");
+    sids.sort_unstable();
+    let alike = |pair: &[String]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(a, b)| a == b).count();
+    let longest = sids.windows(2).map(alike).max();
+    assert!(longest < Some(12), "{longest:?} digits in common, where chance gives 6 or 7");
+    let again = [(); 2].map(|()| flood(&server, "<connection-timeout ").1);
+    assert!(again[1] < first + first / 4, "{first} bytes at the first flood, then {again:?}");
+}
+
+/// Nobody comes to hear that they are over: they take room as long as they wait for it, among the others that
+/// have not logged in, and no more.
+#[test]
+fn t26_more_than_may_be_there() {
+    let server = Server::alone("[limits]\nunauthenticated_max = 500\n");
+    let (_, first) = flood(&server, "");
+    let (_, again) = flood(&server, "");
+    assert!(again < first + (4 << 20), "{first} bytes at the first flood, {again} at the second");
+}
+
+/// Ten thousand sessions, until the last one is told this; their names, and how much memory there was at the most.
+fn flood(server: &Server, told: &str) -> (Vec<String>, u64) {
+    let mut conn = Conn::open(server);
+    let mut sids = Vec::new();
+    for rid in 1..=10_000 {
+        conn.post(&creation(rid, &format!("to='localhost' {CREATION}"), ""));
+        sids.push(conn.answer().attr("sid").expect("a sid"));
+    }
+    let most = server.herald().rss_bytes();
+    let page = |at: usize| Page { server: server.clone(), sid: sids[at].clone(), r: at as u64 + 1, polls: false };
+    if !told.is_empty() {
+        page(sids.len() - 1).ask(1).answer().says(told);
+    }
+    page(0).ask(1).answer().terminates("item-not-found");
+    (sids, most)
+}
+
+/// N is a burst of 3 here, and one more each second. Clients come through a proxy, which says who they are.
+#[test]
+fn t27_too_many_creations_from_one_address() {
+    let server = Server::alone("[shaping]\nexempt = []\nip_sessions_per_sec = 1\nip_sessions_burst = 3\n");
+    let create = |address: &str| {
+        let mut conn = Conn::open(&server);
+        let fields = format!("X-Forwarded-For: {address}\r\n");
+        conn.send(request(&fields, creation(1, &format!("to='localhost' {CREATION}"), "")));
+        conn.answer()
+    };
+    let answers = [(); 12].map(|()| create("192.0.2.1"));
+    assert!(answers[..3].iter().all(|a| a.attr("sid").is_some()));
+    let refused = answers.into_iter().filter(|a| a.attr("sid").is_none());
+    let refused: Vec<_> = refused.map(|answer| answer.terminates("policy-violation")).collect();
+    assert!(refused.len() >= 4, "{}", refused.len());
+    for n in 1..=10 {
+        assert!(create(&format!("198.51.100.{n}")).attr("sid").is_some(), "others are unaffected");
+    }
 }
 
 #[test]

@@ -117,11 +117,18 @@ impl Page {
 
     /// Logs in and binds; the numbers begin anew.
     pub fn login(&mut self, uid: &str) {
+        self.login_as(uid, "page");
+    }
+
+    /// Logs in and binds this resource.
+    pub fn login_as(&mut self, uid: &str, resource: &str) {
         self.talk("", &auth(uid), "<success");
         self.talk(RESTART, "", "<bind ");
-        let bind = "<iq type='set' id='bind' xmlns='jabber:client'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
-                    <resource>page</resource></bind></iq>";
-        self.talk("", bind, &format!("<jid>{uid}@localhost/page</jid>"));
+        let bind = format!(
+            "<iq type='set' id='bind' xmlns='jabber:client'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+             <resource>{resource}</resource></bind></iq>"
+        );
+        self.talk("", &bind, &format!("<jid>{uid}@localhost/{resource}</jid>"));
     }
 
     /// Says this and asks on until the server has said that; the numbers begin anew.
