@@ -6,6 +6,7 @@ use super::status::State;
 use crate::accounts;
 use crate::net::Prebind;
 use crate::tokens::{Token, Tokens};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -14,7 +15,7 @@ use herald_xmpp::sasl::{Credentials, TokenId};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{BareJid, Resource, StanzaError};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,8 +65,7 @@ pub async fn token(state: web::Data<State>, Json(new): Json<NewToken>) -> Result
         let words = format!("{} login tokens are outstanding: try again later", state.config.auth.tokens_max);
         Problem::new(Code::TooManyTokens, words)
     })?;
-    let expires = expires(ttl);
-    Ok(HttpResponse::Ok().json(json!({ "token": text, "jid": user.as_str(), "expires": expires })))
+    Ok(secret(json!({ "token": text, "jid": user.as_str(), "expires": expires(ttl) })))
 }
 
 /// Who is to have a session.
@@ -93,12 +93,17 @@ pub async fn prebind(
     let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
     let bound = state.ways_in.prebind.session(user, resource, ttl.as_secs() as u32, peer).await;
     let bound = bound.map_err(|e| refused(&new.uid, &e))?;
-    Ok(HttpResponse::Ok().json(json!({
+    Ok(secret(json!({
         "jid": bound.jid.as_str(),
         "sid": bound.sid.to_string(),
         "rid": bound.rid.number(),
         "expires": expires(ttl),
     })))
+}
+
+/// What nobody between us and the page's backend may keep.
+fn secret(answer: Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer)
 }
 
 /// A bind that went wrong, in the words of this API.
@@ -135,9 +140,8 @@ fn ttl(asked: Option<u32>, usual: u32, max: u32) -> Result<Duration, Problem> {
 
 /// When that will be over.
 fn expires(ttl: Duration) -> String {
-    let now = jiff::Timestamp::now();
-    let end = jiff::SignedDuration::try_from(ttl).ok().and_then(|ttl| now.checked_add(ttl).ok());
-    end.unwrap_or(now).to_string()
+    let end = jiff::Timestamp::now().as_millisecond() + ttl.as_millis() as i64; // a day at most
+    jiff::Timestamp::from_millisecond(end).map(|end| end.to_string()).unwrap_or_default()
 }
 
 fn no_randomness(e: impl std::fmt::Display) -> Problem {

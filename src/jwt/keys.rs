@@ -91,6 +91,8 @@ impl Keys {
     /// Has one of these keys made the signature? Of those with the name, if the token names one.
     pub fn verify(&self, alg: &str, id: Option<&str>, message: &[u8], signature: &[u8]) -> bool {
         let named = |key: &&Key| id.is_none() || key.id.is_none() || key.id.as_deref() == id;
+        // RFC 9864 calls EdDSA with our curve Ed25519.
+        let alg = if alg == "Ed25519" { "EdDSA" } else { alg };
         let mut keys = self.0.iter().filter(named).filter(|key| key.kind.alg() == alg);
         keys.any(|key| key.kind.verify(message, signature))
     }
@@ -134,7 +136,6 @@ fn key(jwk: Jwk) -> Result<Result<Key, String>, String> {
         (kty, None) => return other(kty),
         (kty, Some(crv)) => return other(&format!("{kty} {crv}")),
     };
-    // RFC 9864 calls EdDSA with this curve Ed25519.
     if jwk.alg.as_deref().is_some_and(|said| said != alg && !(alg == "EdDSA" && said == "Ed25519")) {
         return other(jwk.alg.as_deref().unwrap_or_default());
     }

@@ -55,6 +55,7 @@ fn the_signatures_of_the_rfcs() {
             assert_eq!(keys.verify(other, None, message.as_bytes(), &signature), other == alg, "{alg} as {other}");
         }
         assert!(!keys.verify(alg, None, format!("{message}x").as_bytes(), &signature));
+        assert_eq!(keys.verify("Ed25519", None, message.as_bytes(), &signature), *alg == "EdDSA", "RFC 9864");
         for none in ["none", "None", "", "HS384", "RS512"] {
             assert!(!keys.verify(none, None, message.as_bytes(), &signature), "{none:?}");
             assert!(!keys.verify(none, None, message.as_bytes(), b""), "{none:?}");

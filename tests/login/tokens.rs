@@ -94,6 +94,7 @@ fn a_token_ends_with_its_time() {
     let herald = Herald::start();
     herald.user("alice", "secret");
     let answer = ask(&herald, json!({ "uid": "alice", "ttl": 1 }));
+    assert_eq!(answer.headers["cache-control"], "no-store");
     let short = answer.json["token"].as_str().expect("a token").to_owned();
     let mut door = Door::of(&herald);
     let proof = door.scram_begin("alice", &short);
