@@ -136,6 +136,26 @@ fn all_connections_of_one_address_share_its_bytes() {
     assert!(begun.elapsed() > Duration::from_millis(1_500), "{:?}", begun.elapsed());
 }
 
+#[test]
+fn requests_count_for_their_address_too() {
+    let herald = server(BEHIND_A_PROXY, "ip_bytes_per_sec = 50000\nip_bytes_burst = 50000\n");
+    let body = " ".repeat(25_000);
+    // 125 KB and some heads, of which 50 KB go at once.
+    let flood = |client: &str| {
+        let begun = Instant::now();
+        for _ in 0..5 {
+            let (_, answer) = post(&herald, &format!("X-Forwarded-For: {client}\r\n"), &body);
+            assert!(answer.contains("condition='bad-request'"), "{answer}");
+        }
+        begun.elapsed()
+    };
+    let took = flood("192.0.2.1");
+    assert!(took > Duration::from_secs(1), "{took:?}");
+    let begun = Instant::now();
+    post(&herald, "X-Forwarded-For: 192.0.2.2\r\n", &body);
+    assert!(begun.elapsed() < took / 2, "another address waits for nothing");
+}
+
 /// One POST on a connection of its own; the status and the body.
 fn post(herald: &Herald, fields: &str, body: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(herald.address("http")).expect("the listener accepts");

@@ -86,7 +86,7 @@ pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
         // XEP-0124 section 19.1: somebody who read a sid off the wire must not end the session with it.
         return Reply::Never;
     }
-    match live.sent(via.peer, len, &body) {
+    match live.sent(len, &body) {
         Ok(None) => {}
         // Nothing is read meanwhile: what is behind it on this connection waits too.
         Ok(Some(delay)) => Box::pin(delay.wait()).await,

@@ -28,7 +28,6 @@ use herald_xmpp::xml::Scope;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -168,15 +167,10 @@ impl Live {
     }
 
     /// The client has sent this request, so many bytes; is it to be handled later?
-    pub(super) fn sent(
-        self: &Arc<Live>,
-        peer: IpAddr,
-        bytes: usize,
-        body: &bosh::Body,
-    ) -> Result<Option<Delay>, TooMany> {
+    pub(super) fn sent(self: &Arc<Live>, bytes: usize, body: &bosh::Body) -> Result<Option<Delay>, TooMany> {
         let stanzas = body.payload.elements().count() as u32;
         let mut state = self.state.lock();
-        let until = self.world.shaper.sent(&mut state.pace, peer, bytes, stanzas, Instant::now());
+        let until = self.world.shaper.paced(&mut state.pace, bytes, stanzas, Instant::now());
         let Some(until) = until else { return Ok(None) };
         if state.delayed == DELAYED_MAX {
             return Err(TooMany);

@@ -42,11 +42,13 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::time::{Sleep, sleep};
+use std::time::{Duration, Instant};
+use tokio::time::{Sleep, sleep, sleep_until};
 
 /// How long a connection may rest between two requests.
 const KEEP_ALIVE_SECS: u32 = 75;
+/// What the head of a request counts for in what its address has sent, bytes: about what browsers write.
+const HEAD_BYTES: usize = 512;
 /// Answers that one connection may be owed; further requests are read when one was given.
 const PIPELINE_MAX: usize = 4;
 
@@ -203,6 +205,10 @@ impl Conn {
                 },
                 Err(refusal) => self.last_words(refusal).await,
             });
+        }
+        if let Some(until) = self.world.shaper.received(via.peer, HEAD_BYTES + body.len(), Instant::now()) {
+            // Nothing is read meanwhile: the address has sent too much in all.
+            Box::pin(sleep_until(until.into())).await;
         }
         let (keep_alive, takes_gzip) = (head.keep_alive, head.takes_gzip);
         let with_body = head.method != Method::Head;

@@ -140,22 +140,40 @@ impl Shaper {
         stanzas: u32,
         now: Instant,
     ) -> Option<Instant> {
+        let owed = self.owes(peer, bytes, now);
+        let own = self.paced(pace, bytes, stanzas, now);
+        let Some(wait) = owed else { return own };
+        pace.bytes.hold(self.nanos(now) + wait.as_nanos() as u64, &self.bytes);
+        if own.is_none() {
+            metrics::shaped(Shaped::Slowed);
+        }
+        self.slowed(pace, now)
+    }
+
+    /// The same for a connection alone, when its address has paid already.
+    pub(crate) fn paced(&self, pace: &mut Pace, bytes: usize, stanzas: u32, now: Instant) -> Option<Instant> {
         let at = self.nanos(now);
         pace.bytes.spend(at, &self.bytes, bytes as u64);
         pace.stanzas.spend(at, &self.stanzas, stanzas.into());
-        if self.ip_bytes.is_on() && self.counts(peer) {
-            let mut table = self.table.lock();
-            let used = table.of(peer, at);
-            used.bytes.spend(at, &self.ip_bytes, bytes as u64);
-            if let Err(wait) = used.bytes.wait(at, &self.ip_bytes, 0) {
-                pace.bytes.hold(at + wait.as_nanos() as u64, &self.bytes);
-            }
+        self.slowed(pace, now).inspect(|_| metrics::shaped(Shaped::Slowed))
+    }
+
+    /// An address has sent so much, over whatever. When that was too much, until when it is to wait.
+    pub(crate) fn received(&self, peer: IpAddr, bytes: usize, now: Instant) -> Option<Instant> {
+        let wait = self.owes(peer, bytes, now)?;
+        metrics::shaped(Shaped::Slowed);
+        Some(now + wait)
+    }
+
+    fn owes(&self, peer: IpAddr, bytes: usize, now: Instant) -> Option<Duration> {
+        if !self.ip_bytes.is_on() || !self.counts(peer) {
+            return None;
         }
-        let until = self.slowed(pace, now);
-        if until.is_some() {
-            metrics::shaped(Shaped::Slowed);
-        }
-        until
+        let at = self.nanos(now);
+        let mut table = self.table.lock();
+        let used = table.of(peer, at);
+        used.bytes.spend(at, &self.ip_bytes, bytes as u64);
+        used.bytes.wait(at, &self.ip_bytes, 0).err()
     }
 
     /// Until when this connection is not to be read; `None` when it may be.
