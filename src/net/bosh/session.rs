@@ -470,7 +470,7 @@ impl Link for Live {
         }
         self.turn(&mut state, now);
         // A guest whose place others want does not stay until somebody comes for its last word.
-        if why == Close::ResourceFull && state.guest.is_some() {
+        if why != Close::Shutdown && state.guest.is_some() {
             self.forget(&mut state);
         }
         self.drain_elsewhere(&mut state);
