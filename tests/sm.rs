@@ -401,3 +401,82 @@ fn the_client_is_asked_after_some_stanzas_and_at_rest() {
     assert_eq!(text.matches("<r ").count(), 1, "{text}");
     assert!(text.contains("<body>7</body>"), "it is asked behind what it is asked about: {text}");
 }
+
+/// A client that keeps what it sent, as the XEP wants it, and is thrown from one connection to the next.
+#[test]
+fn whatever_is_cut_wherever_each_message_comes_once_and_in_order() {
+    const ROUNDS: u32 = 150;
+    let herald = server("");
+    for seed in [1, 198, 20_261] {
+        let mut random = Random(seed);
+        let mut bob = available(&herald, "bob");
+        let (mut alice, id) = Peer::managed(&herald, Via::Tcp, "alice", "desk", 60);
+        bob.expect(DESK);
+        let mut sent = vec![String::new(), String::new()]; // its presence and its first question
+        let (mut ups, mut downs, mut got) = (0, 0, 0);
+        for round in 0..ROUNDS {
+            for _ in 0..random.below(6) {
+                let xml = format!(
+                    "<message xmlns='jabber:client' type='chat' to='bob@localhost/pc'><body>{ups}</body></message>"
+                );
+                alice.send(&xml);
+                sent.push(xml);
+                ups += 1;
+            }
+            for _ in 0..random.below(12) {
+                bob.message(if random.below(2) == 0 { ALICE } else { DESK }, &downs.to_string());
+                downs += 1;
+            }
+            for _ in 0..random.below(downs - got + 1) {
+                got = take_next(&mut alice, got, seed, round);
+            }
+            if random.below(3) == 0 {
+                alice.acknowledge();
+            }
+            let h = alice.handled;
+            let seems_alive = (random.below(3) == 0).then_some(alice);
+            let via = Via::ALL[random.below(4) as usize];
+            alice = Peer::resume(&herald, via, "alice", &id, h);
+            let resumed = alice.expect("/>");
+            let handled = resumed.split(" h='").nth(1).and_then(|rest| rest.split('\'').next());
+            let handled: usize = handled.and_then(|h| h.parse().ok()).unwrap_or_else(|| panic!("{resumed}"));
+            sent[handled..].iter().for_each(|xml| alice.send(xml));
+            drop(seems_alive);
+        }
+        while got < downs {
+            got = take_next(&mut alice, got, seed, ROUNDS);
+        }
+        assert_bodies(&alice.fence(), &[]);
+        let mut text = String::new();
+        for _ in 0..ups {
+            text += &bob.expect("</message>");
+        }
+        let wanted: Vec<String> = (0..ups).map(|n: u32| n.to_string()).collect();
+        assert_bodies(&text, &wanted.iter().map(String::as_str).collect::<Vec<_>>());
+        let left = bob.fence();
+        assert!(!(text + &left).contains("<presence"), "contacts see nothing of it");
+        assert_bodies(&left, &[]);
+        alice.acknowledge();
+        alice.close();
+        alice.rest();
+        bob.expect("unavailable");
+    }
+}
+
+/// The next message must be this one.
+#[track_caller]
+fn take_next(alice: &mut Peer, number: u32, seed: u64, round: u32) -> u32 {
+    let text = alice.expect("</message>");
+    assert!(text.contains(&format!("<body>{number}</body>")), "not {number} (seed {seed}, round {round}): {text}");
+    number + 1
+}
+
+/// Numbers that are the same at each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32 % end
+    }
+}

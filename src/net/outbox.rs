@@ -27,7 +27,7 @@ struct State {
     queue: VecDeque<Delivery>,
     bytes: usize,
     bytes_max: usize,
-    close: Option<Close>,
+    close: Option<Box<Close>>, // rare: 8 bytes, not 24
     /// Put in and not delivered yet.
     waiting: u32,
     /// Delivered, by a count that begins again at its end.
@@ -101,7 +101,7 @@ impl Outbox {
             return Poll::Ready(Mail::Deliveries(std::mem::take(&mut state.queue), room));
         }
         if let Some(close) = &state.close {
-            return Poll::Ready(Mail::Close(close.clone()));
+            return Poll::Ready(Mail::Close(Close::clone(close)));
         }
         state.wait(cx);
         Poll::Pending
@@ -263,7 +263,7 @@ impl Link for Outbox {
     fn close(&self, why: Close) {
         let waker = {
             let mut state = self.state.lock();
-            state.close.get_or_insert(why);
+            state.close.get_or_insert_with(|| Box::new(why));
             state.waker.take()
         };
         wake(waker);

@@ -1,6 +1,6 @@
 //! Streams that are counted and resumed (XEP-0198): from one connection to the next.
 
-use super::held::{Held, Managed};
+use super::held::{Down, Held, Managed};
 use super::talk::Talk;
 use super::{Conn, End, Framing};
 use crate::metrics::{self, Login};
@@ -38,17 +38,21 @@ impl<F: Framing> Conn<F> {
 
     /// A count that cannot be ends the old stream: what it had goes to the client when that binds anew.
     fn take_over(&mut self, mut held: Held, h: u32) {
-        let Held { seat: Some(seat), outbox, down: Some(down) } = &mut held else { return };
-        let Some(managed) = &mut down.managed else { return };
-        if down.queue.is_lower(h) {
+        let Held { seat: Some(seat), outbox, down: Some(down) } = &mut held else {
+            return self.talk.tell(c2s::Input::Resumed(Err(sm::Failed::new(StanzaCondition::ItemNotFound))));
+        };
+        let Down { queue, managed: Some(managed) } = &mut **down else {
+            return self.talk.tell(c2s::Input::Resumed(Err(sm::Failed::new(StanzaCondition::ItemNotFound))));
+        };
+        if queue.is_lower(h) {
             let failed = sm::Failed { condition: StanzaCondition::UnexpectedRequest, h: Some(managed.handled) };
             return self.talk.tell(c2s::Input::Resumed(Err(failed)));
         }
-        match down.queue.ack(h) {
+        match queue.ack(h) {
             Ok(done) => Held::done(Some(seat), outbox, done),
             Err(e) => return self.talk.tell(c2s::Input::Fail(e.into())),
         }
-        down.queue.rewind();
+        queue.rewind();
         managed.resting = false;
         let answer = (seat.jid().clone(), managed.handled);
         let info = self.held.outbox.info();

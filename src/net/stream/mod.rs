@@ -360,3 +360,16 @@ impl<F: Framing> Conn<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thousands of these are parked. A change that is worth its bytes may change the numbers.
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        let sizes = [size_of::<Held>(), size_of::<Conn<()>>(), size_of::<Outbox>()];
+        let most = [80, 416, 144];
+        assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?} bytes, not {most:?}");
+    }
+}
