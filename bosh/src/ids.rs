@@ -47,34 +47,34 @@ impl fmt::Display for Rid {
 /// Anything a client sends that could not be one of ours reads as [`Sid::NEVER`], which no session
 /// has, so it is answered like every other unknown session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sid(u128);
+pub struct Sid([u8; 16]); // not a u128: its alignment would cost every session a word
 
 impl Sid {
     /// The id that is never given out.
-    pub const NEVER: Sid = Sid(0);
+    pub const NEVER: Sid = Sid([0; 16]);
 
     /// From 16 bytes of a cryptographic random source.
     pub fn new(random: [u8; 16]) -> Sid {
-        Sid(u128::from_be_bytes(random).max(1))
+        Sid(u128::from_be_bytes(random).max(1).to_be_bytes())
     }
 
     /// From the attribute's text.
     pub fn parse(text: &str) -> Sid {
         let ours = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if ours { u128::from_str_radix(text, 16).map_or(Sid::NEVER, Sid) } else { Sid::NEVER }
+        if ours { u128::from_str_radix(text, 16).map_or(Sid::NEVER, |n| Sid(n.to_be_bytes())) } else { Sid::NEVER }
     }
 }
 
 impl fmt::Display for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
 impl fmt::Debug for Sid {
     /// Six digits are enough to tell sessions apart in a log, and too few to take one over.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sid({:06x}..)", self.0 >> 104)
+        write!(f, "Sid({:02x}{:02x}{:02x}..)", self.0[0], self.0[1], self.0[2])
     }
 }
 

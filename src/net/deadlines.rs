@@ -13,6 +13,10 @@ pub(crate) const SLOT: Duration = Duration::from_millis(250);
 /// Slots in the wheel: 128 s. What is due later is looked at on the way.
 const SLOTS: usize = 512;
 
+/// A slot by its number since the start; of 250 ms each, 34 years of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
+
 /// The wheel.
 pub(crate) struct Deadlines<T> {
     start: Instant,
@@ -31,24 +35,29 @@ impl<T> Deadlines<T> {
         Deadlines { start, state: Mutex::new(State { next: 0, slots }) }
     }
 
-    /// Looks at `item` at `when`, or up to a slot later. Returns the time it really will be.
-    pub(crate) fn put(&self, when: Instant, item: &Arc<T>) -> Instant {
-        let due = when.saturating_duration_since(self.start).as_nanos().div_ceil(SLOT.as_nanos()) as u64;
+    /// The slot in which something is due that is to be looked at at `when`.
+    pub(crate) fn slot(&self, when: Instant) -> Slot {
+        Slot(when.saturating_duration_since(self.start).as_nanos().div_ceil(SLOT.as_nanos()) as u32)
+    }
+
+    /// Looks at `item` at `when`, or up to a slot later. Returns the slot it stands in, an earlier one
+    /// when the wheel does not reach so far.
+    pub(crate) fn put(&self, when: Instant, item: &Arc<T>) -> Slot {
+        let due = u64::from(self.slot(when).0);
         let mut state = self.state.lock();
         let slot = due.clamp(state.next, state.next + SLOTS as u64 - 1);
         state.slots[slot as usize % SLOTS].push(Arc::downgrade(item));
-        self.start + SLOT * slot as u32
+        Slot(slot as u32)
     }
 
-    /// Never mind: `item` is not looked at again at `when`, which is what [`Deadlines::put`] returned. A weak
+    /// Never mind: `item` is not looked at again in the slot that [`Deadlines::put`] returned. A weak
     /// reference alone would keep the memory of an item that is gone until its time has come.
-    pub(crate) fn take_back(&self, when: Instant, item: &Weak<T>) {
-        let slot = (when.saturating_duration_since(self.start).as_nanos() / SLOT.as_nanos()) as u64;
+    pub(crate) fn take_back(&self, slot: Slot, item: &Weak<T>) {
         let mut state = self.state.lock();
-        if slot < state.next {
+        if u64::from(slot.0) < state.next {
             return;
         }
-        let slot = &mut state.slots[slot as usize % SLOTS];
+        let slot = &mut state.slots[slot.0 as usize % SLOTS];
         if let Some(at) = slot.iter().rposition(|other| other.ptr_eq(item)) {
             slot.swap_remove(at);
         }
@@ -99,13 +108,13 @@ mod tests {
         let start = Instant::now();
         let wheel = Deadlines::new(start);
         let items: Vec<_> = (0..10u32).map(Arc::new).collect();
-        let times: Vec<_> = items.iter().map(|item| wheel.put(start + SLOT * (**item % 3), item)).collect();
-        for (item, when) in items.iter().zip(&times).skip(1) {
-            wheel.take_back(*when, &Arc::downgrade(item));
+        let slots: Vec<_> = items.iter().map(|item| wheel.put(start + SLOT * (**item % 3), item)).collect();
+        for (item, slot) in items.iter().zip(&slots).skip(1) {
+            wheel.take_back(*slot, &Arc::downgrade(item));
         }
         assert!(items[1..].iter().all(|item| Arc::weak_count(item) == 0));
         assert_eq!(wheel.due(start + SLOT * 3), [items[0].clone()]);
-        wheel.take_back(times[0], &Arc::downgrade(&items[0])); // too late, which is no harm
+        wheel.take_back(slots[0], &Arc::downgrade(&items[0])); // too late, which is no harm
     }
 
     #[test]
@@ -113,7 +122,7 @@ mod tests {
         let start = Instant::now();
         let wheel = Deadlines::new(start);
         let far = Arc::new(());
-        let looked_at = wheel.put(start + SLOT * 3 * SLOTS as u32, &far);
+        let looked_at = start + SLOT * wheel.put(start + SLOT * 3 * SLOTS as u32, &far).0;
         assert!(looked_at < start + SLOT * SLOTS as u32);
         assert_eq!(wheel.due(looked_at).len(), 1);
         wheel.put(start, &Arc::new(()));

@@ -13,7 +13,7 @@ pub use prebind::Prebound;
 use super::Waiting;
 use super::pace::{DELAYED_MAX, Delay, TooMany};
 use crate::net::World;
-use crate::net::deadlines::SLOT;
+use crate::net::deadlines::Slot;
 use crate::net::http::Via;
 use crate::net::lobby::Guest;
 use crate::net::login::{self, Answered, Question};
@@ -59,7 +59,7 @@ struct State {
     /// Requests that wait because it was too much.
     delayed: u8,
     /// When the wheel will look at this session next.
-    armed: Option<Instant>,
+    armed: Option<Slot>,
     gone: bool,
 }
 
@@ -357,8 +357,8 @@ impl Live {
         state.gone = true;
         state.guest = None;
         self.world.bosh.table.remove(&state.machine.sid());
-        if let Some(when) = state.armed.take() {
-            self.world.bosh.deadlines.take_back(when, &self.myself);
+        if let Some(slot) = state.armed.take() {
+            self.world.bosh.deadlines.take_back(slot, &self.myself);
         }
     }
 
@@ -369,7 +369,7 @@ impl Live {
         }
         let deadlines = [state.machine.deadline(), state.stream.deadline()];
         let Some(next) = deadlines.into_iter().flatten().min() else { return };
-        if state.armed.is_none_or(|armed| armed > next + SLOT)
+        if state.armed.is_none_or(|armed| armed > self.world.bosh.deadlines.slot(next))
             && let Some(live) = self.myself.upgrade()
         {
             state.armed = Some(self.world.bosh.deadlines.put(next, &live));
@@ -496,4 +496,16 @@ fn info(via: Via) -> LinkInfo {
 
 fn fetches_nothing() -> StreamError {
     StreamError::new(Condition::PolicyViolation).with_text("The client does not fetch what it is sent.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one for each session at rest: it must not slip into the allocator's next size, 128 bytes above.
+    #[test]
+    fn a_session_takes_no_more_than_the_size_it_is_given() {
+        let counts = 2 * size_of::<usize>();
+        assert!(size_of::<Live>() + counts <= 640, "{}", size_of::<Live>());
+    }
 }
