@@ -18,7 +18,8 @@ pub trait Actor: Send + Sized + 'static {
     const MAILBOX_MAX: u32;
 
     /// What a message takes up: 1 each (the bound counts messages), or its bytes. A message heavier than the whole
-    /// mailbox counts as the whole mailbox, so it gets in when that is empty.
+    /// mailbox counts as the whole mailbox, so it gets in when that is empty; one of no weight counts as 1, so that
+    /// there is a bound to those too.
     fn weight(_msg: &Self::Msg) -> u32 {
         1
     }

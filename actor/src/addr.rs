@@ -43,7 +43,7 @@ impl<A: Actor> Addr<A> {
         if cell.is_closing() {
             return Err(TrySendError::Closed(msg));
         }
-        let weight = A::weight(&msg).min(Self::MAX);
+        let weight = A::weight(&msg).clamp(1, Self::MAX);
         if !cell.room.try_enter(weight, Self::MAX) {
             return Err(TrySendError::Full(msg));
         }
@@ -58,7 +58,7 @@ impl<A: Actor> Addr<A> {
             Err(TrySendError::Closed(msg)) => return Err(Closed(msg)),
             Err(TrySendError::Full(msg)) => msg,
         };
-        let weight = A::weight(&msg).min(Self::MAX);
+        let weight = A::weight(&msg).clamp(1, Self::MAX);
         if !self.cell.room.enter(weight, Self::MAX, || self.cell.is_closing()).await {
             return Err(Closed(msg));
         }

@@ -176,7 +176,9 @@ impl<A: Actor> Cell<A> {
             return Err(watcher);
         }
         let watchers = &mut aside.get_or_insert_default().rest.watchers;
-        watchers.retain(|old| !matches!(old, Watcher::Task(tx) if tx.is_closed()));
+        if watchers.len() == watchers.capacity() {
+            watchers.retain(Watcher::is_there); // before it grows: so it is never more than twice those who are there
+        }
         watchers.push(watcher);
         Ok(())
     }

@@ -21,6 +21,15 @@ pub(crate) enum Watcher {
 }
 
 impl Watcher {
+    /// Whether it would hear of it.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Watcher::Monitor(_, cell) | Watcher::Link(_, cell) => cell.strong_count() > 0,
+            Watcher::Task(tx) => !tx.is_closed(),
+            Watcher::Successor(_) => true,
+        }
+    }
+
     pub(crate) fn tell(self, who: ActorId, why: &Exit) {
         match self {
             Watcher::Monitor(monitor, cell) => {
@@ -37,5 +46,37 @@ impl Watcher {
             Watcher::Task(tx) => drop(tx.send(why.clone())),
             Watcher::Successor(cell) => cell.enqueue(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Cell;
+    use crate::{Actor, Ctx, System};
+
+    struct Watched;
+
+    impl Actor for Watched {
+        type Msg = ();
+        const MAILBOX_MAX: u32 = 1;
+        fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}
+    }
+
+    #[test]
+    fn watchers_that_ended_are_not_kept_for_ever() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let watched = System::new(runtime.handle(), 1).spawn(Watched);
+        let there = watched.clone();
+        for n in 0..1_000 {
+            let ended: Weak<Cell<Watched>> = Weak::new();
+            let alive: Weak<Cell<Watched>> = Arc::downgrade(&there.cell);
+            let weak: Weak<dyn Erased> = if n % 100 == 0 { alive } else { ended };
+            assert!(watched.cell.watch(Watcher::Monitor(MonitorId(n), weak)).is_ok());
+        }
+        let aside = watched.cell.room.aside();
+        let kept = aside.as_ref().map_or(&[][..], |aside| &aside.rest.watchers);
+        assert_eq!(kept.iter().filter(|watcher| watcher.is_there()).count(), 10);
+        assert!(kept.len() <= 32, "{} are kept", kept.len());
     }
 }

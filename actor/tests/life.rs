@@ -3,7 +3,7 @@
 
 mod kit;
 
-use herald_actor::{Exit, Policy, Signal, State, TrySendError, WaitError};
+use herald_actor::{Actor, Ctx, Exit, Policy, Reply, Signal, State, TrySendError, WaitError};
 use kit::{Probe, Say, on_system};
 use std::time::Duration;
 
@@ -197,6 +197,38 @@ fn one_that_nobody_can_reach_ends() {
         drop(addr);
         kit::until(|| system.is_empty()).await;
         assert!(weak.upgrade().is_none());
+    });
+}
+
+/// Stands still while it waits; its messages weigh nothing.
+struct Feather;
+
+impl Actor for Feather {
+    type Msg = Option<Reply<Reply<()>>>;
+    const MAILBOX_MAX: u32 = 3;
+
+    fn weight(_: &Self::Msg) -> u32 {
+        0
+    }
+
+    fn handle(&mut self, msg: Self::Msg, ctx: &mut Ctx<Self>) {
+        if let Some(out) = msg {
+            out.send(ctx.wait(Duration::from_secs(1_000), |_: &mut Feather, _, _| {}));
+        }
+    }
+}
+
+#[test]
+fn messages_of_no_weight_are_bounded_too() {
+    on_system(|system, _| async move {
+        let addr = system.spawn(Feather);
+        let held = addr.ask(Some).await.unwrap();
+        for _ in 0..3 {
+            assert!(addr.try_send(None).is_ok());
+        }
+        assert!(matches!(addr.try_send(None), Err(TrySendError::Full(None))));
+        held.send(());
+        kit::until(|| addr.look().depth == 0).await;
     });
 }
 
