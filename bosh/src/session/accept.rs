@@ -48,7 +48,7 @@ impl<T: Item> Session<T> {
         }
         if body.rid <= self.window.last {
             self.repeated(ticket, &body);
-        } else if body.rid > self.window.highest(&self.terms, body.ask) {
+        } else if body.rid > self.window.highest(&self.terms, body.ask).plus(self.leaves_the_gap(&body).into()) {
             self.violated(Some(ticket), Condition::ItemNotFound); // section 14.2
         } else if body.rid == self.window.last.plus(1) {
             self.alive();

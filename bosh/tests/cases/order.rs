@@ -560,6 +560,31 @@ fn runs_ahead_too_far() {
     "#]]);
 }
 
+/// The same with as much as a page says before it has nothing left: its empty request is one more, and gets through.
+#[test]
+fn a_reload_skips_a_rid_and_says_much() {
+    live(expect![[r#"
+        > c R+2 | <message>2</message>
+        + 10s
+        < c <b type='error'/>  @10000ms
+        > d R+3 | <message>3</message>
+        + 10s
+        < d <b type='error'/>  @10000ms
+        > e R+4 | <message>4</message>
+        + 10s
+        < e <b type='error'/>  @10000ms
+        > f R+5 | <message>5</message>
+        + 10s
+        < f <b type='error'/>  @10000ms
+        > g R+6
+        ^ <message>2</message>
+        ^ <message>3</message>
+        ^ <message>4</message>
+        = <stream:features/>
+        ^ <message>5</message>
+    "#]]);
+}
+
 /// A page that was loaded anew goes on after a request that never left the old one: what it sends comes
 /// through as soon as it is clear that nobody repeats the missing one, whose rid is then done with.
 #[test]

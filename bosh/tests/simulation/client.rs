@@ -67,6 +67,8 @@ pub struct Client {
     pub answered: Vec<u32>,
     /// Why it is over for it.
     pub over: Option<String>,
+    /// How often it took `type='error'` for an answer.
+    pub errors_taken: u32,
     /// It sleeps until then, having asked for a pause.
     pub paused_until: Option<u64>,
     requests: Vec<Request>,
@@ -88,6 +90,7 @@ impl Client {
             seen: Vec::new(),
             answered: Vec::new(),
             over: None,
+            errors_taken: 0,
             paused_until: None,
             requests: Vec::new(),
             answers: BTreeMap::new(),
@@ -182,6 +185,7 @@ impl Client {
             }
             return self.process_all(now, acts);
         }
+        self.errors_taken += u32::from(is_error);
         let request = self.requests.remove(at);
         self.style.asks_first = false;
         self.answered.extend(request.said);

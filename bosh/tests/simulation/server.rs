@@ -260,13 +260,17 @@ impl World {
     fn ended(&mut self) {
         let asked = self.server.closed || self.scenario.terminate_at.is_some_and(|t| t <= self.ms);
         let disturbed = self.scenario.stranger == Some(false) || self.scenario.second_tab_at.is_some();
-        // A page that is loaded anew leaves a rid out that the old one did not get rid of, and goes on with two more.
-        let left_out = self.clients.len() > 1 && self.oracle.gap();
+        // A page that is loaded anew leaves a rid out that the old one did not get rid of, and goes on with two more
+        // at once. If it has less to say it gets through: Strophe.js by the second request that nobody answers.
+        let left_out = self.clients.len() > 1 && self.oracle.gap() && self.clients[1].errors_taken <= 2;
         if left_out && !disturbed {
             self.server.excused = true;
             self.tally.count("left a rid out");
         } else if !asked && !disturbed {
-            let shortest = u64::from(self.scenario.settings.inactivity_secs.min(1)) * 1_000;
+            let shortest = match self.scenario.pause_at {
+                Some(_) => 1_000, // it asked for a second at least
+                None => 1_000 * u64::from(self.scenario.settings.inactivity_secs.min(60)),
+            };
             assert!(self.ms + 5 >= self.server.idle_since + shortest, "it ended while somebody waited");
             self.server.excused = true;
             self.tally.count("ended by silence");

@@ -127,6 +127,9 @@ impl World {
     }
 
     pub fn run(mut self) -> Tally {
+        if self.trace {
+            eprintln!("{:?} {:?}", self.scenario.kind, self.scenario.style);
+        }
         while let Some(Reverse((ms, _, event))) = self.events.pop() {
             while let Some(due) = self.server.tick_at.filter(|due| *due <= ms) {
                 self.tick(due);
@@ -290,7 +293,8 @@ impl World {
         self.oracle.told_the_dead.extend(self.server.written.iter().filter(|n| !seen.contains(n)));
         let mut acts = Vec::new();
         old.close(&mut acts);
-        let (sid, rid) = (old.sid.clone(), old.rid);
+        // It may have stored the rid of a request that it built and that never left.
+        let (sid, rid) = (old.sid.clone(), old.rid + u64::from(self.random.percent(20)));
         let client = self.clients.len();
         self.clients.push(old);
         self.act(client, acts);
