@@ -10,10 +10,11 @@ use std::time::Duration;
 /// How fast a bucket fills, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// Tokens made within [`Rate::within`]; 0 for a rule that is off.
+    /// Tokens made within [`Rate::nanos`]; 0 for a rule that is off.
     tokens: u32,
-    within: Duration,
-    burst: u32,
+    nanos: u64,
+    /// How long it takes to make all that the bucket holds, nanoseconds.
+    burst_nanos: u64,
 }
 
 /// See the module page. The time is nanoseconds since some start, never real time.
@@ -25,7 +26,9 @@ pub(crate) struct Bucket {
 impl Rate {
     /// So many tokens in that time, and at most `burst` saved up. With no tokens there is no limit.
     pub(crate) fn new(tokens: u32, within: Duration, burst: u32) -> Rate {
-        Rate { tokens, within, burst: burst.max(1) }
+        let nanos = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        let rate = Rate { tokens, nanos, burst_nanos: 0 };
+        Rate { burst_nanos: rate.cost(burst.max(1).into()), ..rate }
     }
 
     /// Is the rule in force?
@@ -35,8 +38,11 @@ impl Rate {
 
     /// How long it takes to make so many tokens, nanoseconds.
     fn cost(&self, tokens: u64) -> u64 {
-        let nanos = u128::from(tokens) * self.within.as_nanos() / u128::from(self.tokens.max(1));
-        u64::try_from(nanos).unwrap_or(u64::MAX)
+        let per = self.tokens.max(1);
+        match tokens.checked_mul(self.nanos) {
+            Some(nanos) => nanos / u64::from(per),
+            None => u64::try_from(u128::from(tokens) * u128::from(self.nanos) / u128::from(per)).unwrap_or(u64::MAX),
+        }
     }
 }
 
@@ -57,8 +63,8 @@ impl Bucket {
 
     /// Are there so many tokens (0: is there no debt)? Else, how long it is until there are.
     pub(crate) fn wait(&self, now: u64, rate: &Rate, tokens: u32) -> Result<(), Duration> {
-        let burst = u64::from(rate.burst.saturating_sub(tokens));
-        match self.full_at.saturating_sub(now).checked_sub(rate.cost(burst)) {
+        let rest = rate.burst_nanos.saturating_sub(rate.cost(tokens.into()));
+        match self.full_at.saturating_sub(now).checked_sub(rest) {
             Some(nanos) if nanos > 0 && rate.is_on() => Err(Duration::from_nanos(nanos)),
             _ => Ok(()),
         }
@@ -66,7 +72,7 @@ impl Bucket {
 
     /// Has the debt grow so that it is not paid before then.
     pub(crate) fn hold(&mut self, until: u64, rate: &Rate) {
-        self.full_at = self.full_at.max(until.saturating_add(rate.cost(rate.burst.into())));
+        self.full_at = self.full_at.max(until.saturating_add(rate.burst_nanos));
     }
 
     /// When it will be full again: a bucket of another time says more of its owner the later that is.
