@@ -140,6 +140,13 @@ fn a_server_is_asked_and_told() {
     assert!(herald.run(&["user", "passwd", "alice"], "other").status.success());
     assert!(client.expect_end().contains("The password was changed"));
     let mut client = Client::login(&herald, "alice", "other", "desk");
+    herald.user("bob", "secret");
+    let mut bob = Client::login(&herald, "bob", "secret", "desk");
+    assert!(herald.run(&["user", "import", "-"], "alice,third\ncarol,secret\n").status.success());
+    assert!(client.expect_end().contains("The password was changed"), "by an import, too");
+    bob.send("<iq type='get' id='still'><ping xmlns='urn:xmpp:ping'/></iq>");
+    bob.expect("'still'");
+    let mut client = Client::login(&herald, "alice", "third", "desk");
     assert!(herald.run(&["user", "del", "alice"], "").status.success());
     client.expect_end();
     assert!(reason(&herald.run(&["user", "del", "alice"], "")).contains("has no account"));

@@ -1,5 +1,7 @@
-//! `herald user import`: many accounts from lines `uid,password`, hashed on all cores.
+//! `herald user import`: many accounts from lines `uid,password`, hashed on all cores. A running server ends the
+//! sessions of those who have a new password now.
 
+use super::operator::Operator;
 use crate::accounts;
 use crate::config::Config;
 use crate::serve::open_store;
@@ -9,6 +11,9 @@ use herald_storage::{Store, StoreError};
 use herald_xmpp::BareJid;
 use herald_xmpp::sasl::Credentials;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -41,6 +46,7 @@ pub fn import(config: &Config, file: &Path) -> Result<ExitCode> {
         writing: None,
         written: 0,
         created: 0,
+        imported: Operator::find(config).map(|operator| (operator, HashSet::new())),
         bad: 0,
         started: Instant::now(),
         bar: bar(bytes),
@@ -48,6 +54,7 @@ pub fn import(config: &Config, file: &Path) -> Result<ExitCode> {
     import.read(input, &*store)?;
     import.report();
     store.close()?;
+    import.end_sessions()?;
     Ok(if import.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -67,6 +74,8 @@ struct Import<'c> {
     writing: Option<(u64, Receiver<Result<u64, StoreError>>)>,
     written: u64,
     created: u64,
+    /// The running server, and whom it has to know of: eight bytes each, for there may be millions.
+    imported: Option<(Operator, HashSet<u64>)>,
     bad: u64,
     started: Instant,
     bar: ProgressBar,
@@ -129,6 +138,9 @@ impl Import<'_> {
             }
         }
         self.wait_for_writing()?;
+        if let Some((_, imported)) = &mut self.imported {
+            imported.extend(accounts.iter().map(|(user, _)| mark(user.as_str())));
+        }
         if !accounts.is_empty() {
             let (tell, answer) = sync_channel(1);
             let count = accounts.len() as u64;
@@ -148,6 +160,27 @@ impl Import<'_> {
             eprintln!("{} accounts, {} a second", self.written, self.rate());
         }
         Ok(())
+    }
+
+    /// Who is online got in with the password from before, or is new and comes again.
+    fn end_sessions(&mut self) -> Result<()> {
+        let Some((operator, imported)) = self.imported.take() else { return Ok(()) };
+        let words = "the accounts are imported, but the running server did not end the sessions of their users";
+        let mut after = String::new();
+        let mut ended = HashSet::new();
+        loop {
+            let page = operator.call("GET", &format!("/api/v1/sessions?limit=1000{after}"), None).context(words)?;
+            for session in page["sessions"].as_array().into_iter().flatten() {
+                let jid = session["jid"].as_str().unwrap_or_default();
+                let user = jid.split_once('/').map_or(jid, |(user, _)| user);
+                if imported.contains(&mark(user)) && ended.insert(user.to_owned()) {
+                    let why = json!({ "uid": user, "reason": "The password was changed" });
+                    operator.call("POST", "/api/v1/kick", Some(why)).context(words)?;
+                }
+            }
+            let Some(next) = page["next"].as_str() else { return Ok(()) };
+            after = format!("&after={}", super::operator::escaped(next));
+        }
     }
 
     fn bad_line(&mut self, line: u64, why: &str) {
@@ -177,6 +210,13 @@ impl Import<'_> {
     fn rate(&self) -> u64 {
         (self.written as f64 / self.started.elapsed().as_secs_f64().max(0.001)) as u64
     }
+}
+
+/// Two users have the same one but by a rare chance, and then one of them logs in once more.
+fn mark(user: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    user.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn parse(record: &ByteRecord, domain: &str) -> Result<(BareJid, String)> {
