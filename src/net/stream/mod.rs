@@ -306,7 +306,7 @@ impl<F: Framing> Conn<F> {
             }
             Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Wake::Eof)),
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
-            Poll::Pending if self.doomed => return Poll::Ready(Ok(Wake::Gone)),
+            Poll::Pending if self.doomed && !self.slowed => return Poll::Ready(Ok(Wake::Gone)),
             Poll::Pending => {}
         }
         if !heard_last {
