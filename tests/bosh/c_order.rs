@@ -232,7 +232,8 @@ fn t45_what_may_come_before_a_withheld_request() {
     let mut second = s.page.say(2, &s.to_bob("b"));
     second.0.stays_silent(SOON);
     s.page.ask(3).answer().terminates("item-not-found");
-    second.answer().terminates("other-request");
+    let second = second.answer().attr("condition");
+    assert!(matches!(second.as_deref(), Some("other-request" | "item-not-found")), "{second:?}");
     s.is_gone(1);
     // (ii) The one more that section 11 allows is kept, and done in its turn.
     for (attrs, ends) in [("type='terminate'", true), ("pause='15'", false)] {

@@ -115,7 +115,7 @@ fn t57_nobody_asks(mut s: Scene) {
     assert_eq!(s.kept(), ["are you there?"]);
 }
 
-/// The wait is as long as that of the others, 2 s: it is gone before that is over and inactivity begins.
+/// The wait goes on for 10 s; it is not what the end waits for.
 fn t58_a_held_request_whose_host_is_gone(s: Scene) {
     let (page, _) = Page::create(&s.server, CREATION);
     let mut s = Scene { page, ..s };
