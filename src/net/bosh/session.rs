@@ -6,6 +6,7 @@
 //! into the store) is put into `up`, and one task at a time takes it from there, in order
 //! ([`Live::drain`]): so the order of the rids is the order in which the actor gets the stanzas.
 
+mod cargo;
 mod prebind;
 
 pub use prebind::Prebound;
@@ -18,16 +19,14 @@ use crate::net::http::Via;
 use crate::net::lobby::Guest;
 use crate::net::login::{self, Answered, Question};
 use crate::net::shape::Pace;
-use bytes::Bytes;
-use herald_bosh::{self as bosh, Answer, Input, Item, Output, Payload, Sid, Ticket};
+use cargo::{Down, Line, Up};
+use herald_bosh::{self as bosh, Answer, Input, Output, Payload, Sid, Ticket};
 use herald_session::{Close, Delivery, Link, LinkInfo, Seat, Transport};
-use herald_xmpp::Stanza;
 use herald_xmpp::ns;
 use herald_xmpp::stream::{Condition, Open, StreamError, c2s};
 use herald_xmpp::xml::Scope;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -61,63 +60,6 @@ struct State {
     /// When the wheel will look at this session next.
     armed: Option<Slot>,
     gone: bool,
-}
-
-/// A queue that is empty almost always, and takes one word then.
-#[allow(clippy::box_collection)] // one word instead of four: there are as many of these as sessions
-struct Line<T>(Option<Box<VecDeque<T>>>);
-
-impl<T> Default for Line<T> {
-    fn default() -> Line<T> {
-        Line(None)
-    }
-}
-
-impl<T> Line<T> {
-    fn push_back(&mut self, item: T) {
-        self.0.get_or_insert_default().push_back(item);
-    }
-    fn pop_front(&mut self) -> Option<T> {
-        let item = self.0.as_mut()?.pop_front();
-        self.0.take_if(|line| line.is_empty());
-        item
-    }
-    fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-/// What travels down.
-enum Down {
-    /// Of the stream itself: features, SASL, errors.
-    Xml(Bytes),
-    Delivery(Delivery),
-}
-
-/// What has to be waited for.
-enum Up {
-    Stanza(Stanza),
-    Ask(Question),
-    /// The session is over: what it could not deliver goes back.
-    Unbind(Vec<Delivery>),
-}
-
-impl Item for Down {
-    fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Down::Xml(xml) => out.extend_from_slice(xml),
-            Down::Delivery(d) => d.stanza.write(d.to.as_ref(), true, out),
-        }
-    }
-    fn bytes_len(&self) -> usize {
-        match self {
-            Down::Xml(xml) => xml.len(),
-            Down::Delivery(d) => d.stanza.bytes_len(),
-        }
-    }
-    fn matters(&self) -> bool {
-        matches!(self, Down::Delivery(_))
-    }
 }
 
 impl Live {
