@@ -1,6 +1,6 @@
 //! G. XMPP over BOSH, keys, streams (XEP-0206, XEP-0124 sections 15 and 16).
 
-use crate::scene::{CREATION, HARNESS, PASSWORD, PING, Page, RESTART, Scene, Server, auth};
+use crate::scene::{CREATION, HARNESS, PASSWORD, PING, Page, RESTART, Scene, Server, auth, post};
 use crate::wire::EMPTY;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -169,6 +169,14 @@ fn t73_keys_that_are_wrong() {
         let key = keyed.key();
         keyed.say(&key, "").terminates("item-not-found");
     }
+    // One that cannot be read shows no key: whoever sent it is told, and the session goes on.
+    let mut keyed = Keyed::create(&server, keys("seed", 4));
+    let large = " ".repeat(300_000);
+    for (body, condition) in [("<broken", "bad-request"), (large.as_str(), "policy-violation")] {
+        post(&server, &keyed.page.body(1, "", body)).answer().terminates(condition);
+    }
+    let key = keyed.key();
+    keyed.say(&key, &auth(&server.user("alice"))).says("<success");
     // A repeated request, with another key than the first time.
     let mut keyed = Keyed::create(&server, keys("seed", 4));
     let key = keyed.key();
