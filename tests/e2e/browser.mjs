@@ -3,7 +3,7 @@
 // Without a PAGE-URL the page is served beside the web chat, on a port of its own: the server is another
 // origin then. What the commands do stands in strophe.mjs.
 //
-// Commands: login {service, jid, password, options}, logout, subscribe {to}, approve {to},
+// Commands: login {service, jid, password, options}, manage {service, jid, password}, logout, subscribe {to}, approve {to},
 //           send {to, prefix, count}, talk {to, prefix, count, lead}, kill,
 //           hurry {times}, throttle {ms}, session, attach {service, jid, sid, rid, options, fresh},
 //           restore {service, jid, options}, reload, age {requests}, pause {secs}, protocols {path}, streams {path}
@@ -30,7 +30,7 @@ await page.goto(url);
 await page.evaluate(prepare);
 tell('ready');
 
-const inPage = ['login', 'logout', 'subscribe', 'approve', 'send', 'talk', 'hurry', 'throttle', 'session', 'attach',
+const inPage = ['login', 'manage', 'logout', 'subscribe', 'approve', 'send', 'talk', 'hurry', 'throttle', 'session', 'attach',
   'restore', 'age', 'pause', 'protocols'];
 const act = (command) => page.evaluate((c) => globalThis.user[c.do](c), command);
 await obey({

@@ -1,6 +1,6 @@
 //! Browsers on a bad network: each message exactly once, whatever is killed on the way.
 
-use crate::clients::{Client, bosh_url};
+use crate::clients::{Client, bosh_url, ws_url};
 use crate::needs::Needs;
 use crate::network::{Fate, Network, Weather};
 use crate::scenes::{self, Side, Way, arrive, come_in};
@@ -30,6 +30,23 @@ fn converse_loses_and_doubles_nothing_when_a_tenth_of_the_responses_is_killed() 
     let mut said: Vec<String> = (0..MESSAGES).map(|n| format!("b{n}")).collect();
     said.push("end0".to_owned());
     assert_eq!(stored["bodies"], json!(said));
+}
+
+#[test]
+fn strophe_resumes_its_stream_each_time_a_websocket_is_cut() {
+    let Some(needs) = Needs::all() else { return };
+    let (_herald, server) = server::herald(&["alice", "bob"]);
+    let network = Network::bad(server.http, Weather::bad(20_260_303));
+    let mut desktop = arrive(&needs, &server, Way::StartTls, "bob", "desk");
+    let login = |client: &mut Client, jid: &str| {
+        client.tell(json!({"do": "manage", "service": ws_url(network.at), "jid": jid, "password": PASSWORD}));
+        client.online()
+    };
+    let mut browser = come_in(Client::browser(&needs, "alice"), Way::WebSocket, login, "alice", "web");
+    scenes::subscribe_to_each_other(&mut browser, &mut desktop);
+    scenes::converse(&mut browser, &mut desktop, MESSAGES);
+    assert!(network.count(Fate::LinkLost) > 10, "cut {} times only", network.count(Fate::LinkLost));
+    desktop.client.has_not_seen(&browser.full, "unavailable");
 }
 
 fn talks_through_a_storm(needs: &Needs, client: Client, seed: u64, prepare: impl FnOnce(&mut Client)) -> Side {

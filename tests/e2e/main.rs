@@ -4,6 +4,7 @@
 
 mod bots;
 mod clients;
+mod hidden;
 mod lossy;
 mod needs;
 mod network;

@@ -12,6 +12,21 @@ export async function prepare() {
       connection = new Strophe.Connection(service, options);
       connection.connect(jid, password, onStatus(begin));
     },
+    /** The same with stream management (XEP-0198); when the connection is cut it is made anew, and the stream resumed. */
+    manage({ service, jid, password }) {
+      connection = new Strophe.Connection(service, { enableStreamManagement: true });
+      let begun = false;
+      const connect = () => connection.connect(jid, password, (status, condition) => {
+        const word = words[status];
+        if (word === 'CONNECTED' && !begun) begin();
+        else if (word === 'CONNECTED' && connection.hasResumed()) listen();
+        else if (word === 'CONNECTED') globalThis.tell('fault', { text: 'the stream was not resumed' });
+        begun ||= word === 'CONNECTED';
+        if (word === 'DISCONNECTED') setTimeoutHere(connect, 0);
+        if (word === 'AUTHFAIL') globalThis.tell('fault', { text: `${word} ${condition}` });
+      });
+      connect();
+    },
     /** Goes on with a session that another page has begun; or a backend, and then it is `fresh`. */
     attach({ service, jid, sid, rid, options, fresh }) {
       connection = new Strophe.Connection(service, options);

@@ -74,8 +74,7 @@ async fn tunnel(client: &mut TcpStream, request: &Message, path: &Path) -> Resul
     let mut server = path.server().await?;
     server.set_nodelay(true)?;
     server.write_all(&request.bytes).await?;
-    let storm = path.storm.load(Ordering::Relaxed);
-    let mut left = path.dice.lock().expect("no panic under it").tunnel_bytes().filter(|_| storm).unwrap_or(u64::MAX);
+    let mut left = path.dice.lock().expect("no panic under it").tunnel_bytes().unwrap_or(u64::MAX);
     let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
     loop {
         tokio::select! {
@@ -88,6 +87,7 @@ async fn tunnel(client: &mut TcpStream, request: &Message, path: &Path) -> Resul
                     client.shutdown().await?;
                     return Ok(());
                 }
+                n if !path.storm.load(Ordering::Relaxed) => client.write_all(&down[..n]).await?,
                 n => {
                     // Cut in the middle of what came: half a frame may arrive.
                     let n = usize::try_from(left).unwrap_or(usize::MAX).min(n);
