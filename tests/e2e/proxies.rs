@@ -10,6 +10,7 @@ use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 /// Polls end soon; any sooner, and Strophe.js would end them itself (it gives the answer a tenth of the wait more).
 const CONFIG: &str = "drain_secs = 2\n[bosh]\ninactivity_secs = 10\nwait_max_secs = 10\n";
@@ -19,19 +20,16 @@ const NOTHING: &str = "<- <body xmlns='http://jabber.org/protocol/httpbind'/>";
 const GONE: &str = "the client left";
 
 #[test]
-fn strophe_goes_through_nginx() {
+fn strophe_goes_through_nginx_and_haproxy_and_desktops_through_its_tcp_ports() {
     let Some(needs) = Needs::all() else { return };
-    behind(&needs, Proxy::nginx);
+    thread::scope(|scope| {
+        scope.spawn(|| behind(&needs, CONFIG, Proxy::nginx));
+        scope.spawn(|| behind(&needs, &format!("{CONFIG}[listen]\nproxy_protocol = true\n"), Proxy::haproxy));
+    });
 }
 
-#[test]
-fn strophe_goes_through_haproxy_and_desktops_through_its_tcp_ports() {
-    let Some(needs) = Needs::all() else { return };
-    behind(&needs, Proxy::haproxy);
-}
-
-fn behind(needs: &Needs, start: fn(&Needs, &Behind) -> Proxy) {
-    let (mut herald, server) = herald_with(CONFIG, &["alice", "bob", "carol"]);
+fn behind(needs: &Needs, config: &str, start: fn(&Needs, &Behind) -> Proxy) {
+    let (mut herald, server) = herald_with(config, &["alice", "bob", "carol"]);
     // Between the proxy and Herald: it tells what the proxy sends, and leads to Herald's next ports.
     let network = Network::good(server.http);
     let pages = Pages::serve(needs);
