@@ -1,9 +1,9 @@
 //! A page that is loaded again goes on with its BOSH session, from another origin than the server's, with
-//! the next rid or a repeated one. What came in between is there, once.
+//! the next rid, a repeated one, or one after a request that never arrived. What came in between is there, once.
 
 use crate::clients::{Client, bosh_url};
 use crate::needs::Needs;
-use crate::network::Network;
+use crate::network::{Fate, Network};
 use crate::scenes::{self, Side, Way, arrive, come_in};
 use crate::server::{PASSWORD, herald_with};
 use serde_json::{Value, json};
@@ -26,6 +26,13 @@ fn a_page_that_is_loaded_again_finds_what_came_in_between() {
     // A repeated rid: the request that was held is sent again. (One that was answered would be answered the same.)
     scenes::polls_again(&mut alice, &network);
     loads_again(&mut alice, &mut bob, &network, "again", |client| client.tell(json!({"do": "age", "requests": 1})));
+
+    // A rid after one that never arrived: the page has sent something, and nothing of it came through. Herald waits for
+    // ten seconds, and gives up what nobody is going to send again.
+    network.all(Some(Fate::RequestLost));
+    alice.client.tell(json!({"do": "send", "to": bob.full, "prefix": "lost on the way", "count": 1}));
+    network.awaits(1, &["RequestLost", "lost on the way"]);
+    loads_again(&mut alice, &mut bob, &network, "gap", |_| network.all(None));
 
     // Another page, of another browser, takes the session over when the first one dies.
     let other = Client::browser(&needs, "alice, moved");

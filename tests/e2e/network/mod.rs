@@ -80,7 +80,6 @@ impl Network {
         self.path.storm.store(on, Ordering::Relaxed);
     }
 
-    #[allow(dead_code)]
     /// From now on every POST meets this fate, whatever the dice would say; `None` lets them speak again.
     pub fn all(&self, fate: Option<Fate>) {
         *self.path.all.lock().expect("no panic under it") = fate;
