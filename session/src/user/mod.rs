@@ -17,6 +17,7 @@
 //! | `behind` | a connection that is full |
 //! | `leaving` | connections that were told to end, and what they give back |
 //! | `iq` | iq to the account and to the server |
+//! | `route` | where a stanza goes, and how it comes back |
 //!
 //! It knows no XEP: those hang on [`crate::hooks`].
 
@@ -29,6 +30,7 @@ mod leaving;
 mod message;
 mod presence;
 mod roster;
+mod route;
 mod slots;
 mod storing;
 mod subscribe;
@@ -36,7 +38,7 @@ mod subscribe;
 pub use ask::{Answer, Ask, Bind, Input, Outcome, Pushed, Query};
 
 use crate::clock::Now;
-use crate::hooks::{Flow, Modules, Reply, Turn};
+use crate::hooks::{Flow, Modules, Turn};
 use crate::link::{Binding, Close, Copies, Delivery, Link, Parcel};
 use crate::push::SendtoState;
 use crate::settings::Settings;
@@ -44,7 +46,7 @@ use behind::Behind;
 use bound::Bound;
 use herald_storage::StoreError;
 use herald_xmpp::stanza::Condition;
-use herald_xmpp::{BareJid, Jid, Kind, PresenceType, Stanza, StanzaError};
+use herald_xmpp::{BareJid, Jid, Kind, Stanza, StanzaError};
 use kept::Keeping;
 use leaving::Leaving;
 use message::Ticket;
@@ -309,12 +311,6 @@ impl User {
         }
     }
 
-    fn turn_back(&mut self, now: Now, parcel: &Parcel, condition: Condition) {
-        if !matches!(parcel.stanza.kind, Kind::Presence(_)) {
-            self.bounce(now, parcel, StanzaError::new(condition));
-        }
-    }
-
     /// The account is gone: what was read of it is not true any more.
     fn forget(&mut self) {
         self.contacts = None;
@@ -410,59 +406,6 @@ impl User {
     /// Is this address the user's own, with a resource or without?
     fn is_own(&self, jid: &Jid) -> bool {
         jid.bare_str() == self.jid.as_str()
-    }
-
-    /// Sends a stanza to whoever it is for.
-    pub(crate) fn route(&mut self, now: Now, parcel: Parcel) {
-        let Some(to) = parcel.to() else { return };
-        if self.is_own(to) {
-            self.arrived(now, parcel);
-        } else if to.domain() != self.settings().domain {
-            self.turn_back_from_nowhere(now, &parcel, Condition::RemoteServerNotFound);
-        } else if to.local().is_none() {
-            self.turn_back_from_nowhere(now, &parcel, Condition::ServiceUnavailable);
-        } else {
-            self.todo.push_back(Todo::Route(parcel));
-        }
-    }
-
-    /// What goes to another domain, or is a message for the server. Plain presence just ends there.
-    fn turn_back_from_nowhere(&mut self, now: Now, parcel: &Parcel, condition: Condition) {
-        use PresenceType::{Available, Probe, Unavailable};
-        if !matches!(parcel.stanza.kind, Kind::Presence(Available | Unavailable | Probe)) {
-            self.bounce(now, parcel, StanzaError::new(condition));
-        }
-    }
-
-    /// Sends a stanza back to its sender as an error, when it may be answered with one.
-    fn bounce(&mut self, now: Now, parcel: &Parcel, error: StanzaError) {
-        if let Some(mut stanza) = parcel.stanza.error(error) {
-            stanza.from = parcel.to().cloned();
-            self.send_back(now, stanza);
-        }
-    }
-
-    /// Answers an iq.
-    pub(crate) fn reply(&mut self, now: Now, iq: &Parcel, reply: Reply) {
-        match reply {
-            Reply::Result(payload) => {
-                let mut stanza = iq.stanza.result(payload);
-                stanza.from = iq.to().cloned();
-                self.send_back(now, stanza);
-            }
-            Reply::Error(error) => self.bounce(now, iq, error),
-            Reply::Later => {}
-        }
-    }
-
-    /// What the server says for itself passes no hook on its way to the user's own client.
-    fn send_back(&mut self, now: Now, stanza: Stanza) {
-        let Some(to) = &stanza.to else { return };
-        if !self.is_own(to) {
-            self.route(now, Parcel::new(stanza));
-        } else if let Some(place) = to.resource().and_then(|r| self.place_of_resource(r)) {
-            self.deliver_to(place, &Parcel::new(stanza));
-        }
     }
 
     pub(crate) fn ask_deliver(&mut self, to: Binding, delivery: Delivery) {
