@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
+/// What a delivery takes beside its text, in bytes.
+pub(crate) const BESIDE_BYTES: usize = size_of::<Delivery>();
+
 /// See the module page.
 pub(crate) struct Outbox {
     info: Mutex<LinkInfo>,
@@ -85,9 +88,9 @@ impl Outbox {
         self.info.lock().secure = true;
     }
 
-    /// What is there, the urgent first, or pending until there is something. Deliveries only when they are
-    /// wanted.
-    pub(crate) fn poll_mail(&self, cx: &mut Context<'_>, deliveries: bool) -> Poll<Mail> {
+    /// What is there, the urgent first, or pending until there is something. Of deliveries about so many bytes,
+    /// one at least when that is not 0.
+    pub(crate) fn poll_mail(&self, cx: &mut Context<'_>, room: usize) -> Poll<Mail> {
         let mut state = self.state.lock();
         if let Some(claim) = state.claim.take() {
             return Poll::Ready(Mail::Claim(claim));
@@ -95,10 +98,11 @@ impl Outbox {
         if !state.look.is_empty() {
             return Poll::Ready(Mail::Look(std::mem::take(&mut state.look)));
         }
-        if deliveries && !state.queue.is_empty() {
-            state.bytes = 0;
-            let room = std::mem::take(&mut state.refused);
-            return Poll::Ready(Mail::Deliveries(std::mem::take(&mut state.queue), room));
+        if room > 0 && !state.queue.is_empty() {
+            let deliveries = state.take(room);
+            let refused = state.refused && state.bytes <= state.bytes_max / 2;
+            state.refused &= !refused;
+            return Poll::Ready(Mail::Deliveries(deliveries, refused));
         }
         if let Some(close) = &state.close {
             return Poll::Ready(Mail::Close(Close::clone(close)));
@@ -225,6 +229,26 @@ impl Outbox {
 }
 
 impl State {
+    fn take(&mut self, room: usize) -> VecDeque<Delivery> {
+        if self.bytes.saturating_add(self.queue.len() * BESIDE_BYTES) <= room {
+            self.bytes = 0;
+            return std::mem::take(&mut self.queue);
+        }
+        let (mut taken, mut left) = (VecDeque::new(), room);
+        while left > 0
+            && let Some(delivery) = self.queue.pop_front()
+        {
+            let bytes = delivery.stanza.bytes_len();
+            self.bytes -= bytes;
+            left = left.saturating_sub(bytes + BESIDE_BYTES);
+            taken.push_back(delivery);
+        }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        taken
+    }
+
     fn wait(&mut self, cx: &mut Context<'_>) {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),

@@ -139,7 +139,7 @@ pub(crate) fn park(world: &World, held: Held) {
         let until = tokio::time::sleep(time);
         tokio::pin!(until);
         loop {
-            let mail = poll_fn(|cx| held.outbox.poll_mail(cx, false));
+            let mail = poll_fn(|cx| held.outbox.poll_mail(cx, 0));
             tokio::select! {
                 mail = mail => match mail {
                     Mail::Claim(claim) => match claim.send(held) {

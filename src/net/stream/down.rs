@@ -33,9 +33,12 @@ impl<F: Framing> Conn<F> {
         self.put_down(VecDeque::from([Delivery::new(stanza)]));
     }
 
-    /// May more be taken from the outbox? A client that acknowledges nothing has to wait.
-    pub(super) fn has_room(&self) -> bool {
-        self.held.kept_bytes() < self.world.resumables.bytes_max()
+    /// How many bytes more may be taken from the outbox: a client that acknowledges nothing has to wait.
+    pub(super) fn room(&self) -> usize {
+        match self.held.down.as_deref() {
+            Some(Down { queue, managed: Some(_) }) => self.world.resumables.bytes_max().saturating_sub(queue.bytes()),
+            _ => usize::MAX,
+        }
     }
 
     /// Writes what is to be written, as far as the socket takes it; false when it does not take all of it.
@@ -144,7 +147,7 @@ impl<F: Framing> Conn<F> {
                 Err(_) => Ok(Some(End::Theirs)),
             };
         }
-        match poll_fn(|cx| self.held.outbox.poll_mail(cx, false)).await {
+        match poll_fn(|cx| self.held.outbox.poll_mail(cx, 0)).await {
             Mail::Claim(claim) => Ok(self.hand_over(claim).then_some(End::Ours)),
             Mail::Look(look) if look.contains(Look::GONE) => Ok(Some(End::Theirs)),
             _ => Ok(None),

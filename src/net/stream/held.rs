@@ -1,14 +1,11 @@
 //! What a bound connection holds of its user: the seat, the outbox, and what was not delivered yet. It goes
 //! from one connection to the next when a stream is resumed; whoever drops it gives everything back.
 
-use crate::net::outbox::Outbox;
+use crate::net::outbox::{BESIDE_BYTES, Outbox};
 use crate::net::resume::{Resumables, SmId};
 use herald_session::{Delivery, Seat};
 use herald_xmpp::stream::sm::{Item, Queue};
 use std::sync::Arc;
-
-/// What one delivery takes beside its text, in bytes.
-const BESIDE_BYTES: usize = size_of::<Unacked>();
 
 /// See the module page.
 pub(crate) struct Held {

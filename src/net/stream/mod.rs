@@ -284,7 +284,7 @@ impl<F: Framing> Conn<F> {
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wake>> {
         // The socket and the outbox take turns, so that a client to whom much is said is still heard.
         let heard_last = self.mails == 0 && !self.doomed;
-        let room = self.has_room();
+        let room = self.room();
         if heard_last && let Poll::Ready(mail) = self.held.outbox.poll_mail(cx, room) {
             self.mails = 1;
             return Poll::Ready(Ok(Wake::Mail(mail)));
