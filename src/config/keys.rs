@@ -131,7 +131,7 @@ settings! {
     /// HTTP, which carries BOSH and WebSocket.
     http Http {
         /// Where clients reach this server over TLS when something stands in front of it, such as
-        /// "https://chat.example". host-meta says so, and redirects lead there. "" for
+        /// `https://chat.example`. host-meta says so, and redirects lead there. "" for
         /// https://DOMAIN and the port of `listen.https`.
         public_https: Option<HttpsAddress> = None;
     }
