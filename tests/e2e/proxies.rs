@@ -1,6 +1,6 @@
 //! nginx and HAProxy in front, with the configuration that we ship, over TLS and HTTP/2.
 
-use crate::clients::Client;
+use crate::clients::{Client, PATIENCE};
 use crate::needs::{Needs, root};
 use crate::network::Network;
 use crate::proxy::{Behind, Proxy};
@@ -43,6 +43,10 @@ fn behind(needs: &Needs, config: &str, start: fn(&Needs, &Behind) -> Proxy) {
             pages: pages.at,
         },
     );
+    // Where clients look first; and nothing of the operator's.
+    let statuses = ["/.well-known/host-meta", "/.well-known/host-meta.json", "/api/v1/sendto", "/metrics"]
+        .map(|path| status(&format!("{}{path}", proxy.page().trim_end_matches('/'))));
+    assert_eq!(statuses, ["200", "200", "404", "404"]);
     let page = |name| Client::browser_on(needs, name, &proxy.page());
     let mut alice = come_in(page("alice"), Way::Bosh, |c, jid| c.login_at(proxy.bosh(), jid, PASSWORD), "alice", "web");
     let mut bob = come_in(page("bob"), Way::WebSocket, |c, jid| c.login_at(proxy.ws(), jid, PASSWORD), "bob", "web");
@@ -96,6 +100,14 @@ fn speaks_http2(side: &mut Side) {
     let told = side.client.expect("streams", |_| true);
     assert!(told["requests"].as_u64() > Some(20), "{told}");
     assert_eq!((&told["connections"], &told["together"]), (&json!(1), &json!(2)), "{told}");
+}
+
+/// The HTTP status that a GET gets.
+fn status(url: &str) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--insecure", "--max-time", &PATIENCE.as_secs().to_string()]);
+    let out = curl.args(["--output", "/dev/null", "--write-out", "%{http_code}", url]).output().expect("curl starts");
+    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 /// The web chat's own server; killed on drop.
