@@ -133,8 +133,8 @@ pub fn talk_a_little(a: &mut Side, b: &mut Side) {
 /// Waits for a poll with nothing in it: by it Herald knows that all before was read.
 pub fn polls_again(side: &mut Side, network: &Network) {
     side.client.tell(json!({"do": "session"}));
-    let rid = side.client.expect("session", |_| true)["rid"].as_u64();
-    network.awaits_poll(rid.expect("a rid"));
+    let session = side.client.expect("session", |_| true);
+    network.awaits_poll(session["sid"].as_str().expect("a sid"), session["rid"].as_u64().expect("a rid"));
 }
 
 fn have_read_each_other(a: &mut Side, b: &mut Side, count: usize) {

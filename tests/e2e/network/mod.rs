@@ -101,10 +101,11 @@ impl Network {
         assert!(self.path.journal.awaits(enough, PATIENCE), "waited for {count} lines with {words:?}");
     }
 
-    /// Waits for a BOSH request with nothing in it, with this rid or a later one.
-    pub fn awaits_poll(&self, rid: u64) {
+    /// Waits for a request of this BOSH session with nothing in it, with this rid or a later one.
+    pub fn awaits_poll(&self, sid: &str, rid: u64) {
         let rid_of = |line: &str| line.split_once("<body rid=\"")?.1.split('"').next()?.parse::<u64>().ok();
-        let fits = |line: &String| line.contains("httpbind\"/> | ") && rid_of(line).is_some_and(|r| r >= rid);
+        let empty = |line: &str| line.contains(sid) && line.contains("httpbind\"/> | ");
+        let fits = |line: &String| empty(line) && rid_of(line).is_some_and(|r| r >= rid);
         let enough = |lines: &[String]| lines.iter().any(fits);
         assert!(self.path.journal.awaits(enough, PATIENCE), "waited for a poll from {rid} on");
     }
