@@ -35,7 +35,7 @@ pub(crate) use head::{Head, Method, Upgrade};
 use request::{Bounds, Next, Reader, Request};
 pub(crate) use response::Response;
 use route::{is_bosh, route};
-use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -56,15 +56,13 @@ const PIPELINE_MAX: usize = 4;
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     let direct = Via { secure: wire.secure(), peer: wire.peer() };
     let first = Box::pin(sleep(Duration::from_secs(world.config.limits.head_secs.into())));
-    let (reader, owed) = (Reader::default(), SmallVec::new());
+    let (reader, owed) = (Reader::default(), Line::default());
     let mut conn = Conn { world, wire, direct, reader, owed, timer: Some(first), deaf: false };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
-        match conn.run().await {
-            End::Gone => {}
-            End::Finished => Box::pin(conn.wire.finish(|_| true)).await,
+        if let Some(begun) = conn.run().await {
             // A task of its own, for this one has room for things that a WebSocket never does.
-            End::WebSocket(via, rest) => ws::spawn(conn.world, conn.wire, via, rest),
+            ws::spawn(conn.world, conn.wire, begun.via, begun.rest);
         }
     });
 }
@@ -110,7 +108,7 @@ struct Conn {
     direct: Via,
     /// Part of a request, or requests behind one that waits.
     reader: Reader,
-    owed: SmallVec<[Owed; 1]>,
+    owed: Line,
     /// Runs while a request is incomplete, and between requests; not while an answer is owed.
     timer: Option<Pin<Box<Sleep>>>,
     /// The last request was read: what comes behind it is none.
@@ -124,13 +122,54 @@ struct Owed {
     takes_gzip: bool,
 }
 
+/// Answers that are owed, the oldest first. More than one is rare.
+#[derive(Default)]
+struct Line {
+    first: Option<Owed>,
+    #[allow(clippy::box_collection)] // one word instead of four
+    more: Option<Box<VecDeque<Owed>>>,
+}
+
+impl Line {
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
+    }
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+    fn push_back(&mut self, owed: Owed) {
+        match self.first {
+            None => self.first = Some(owed),
+            Some(_) => self.more.get_or_insert_default().push_back(owed),
+        }
+    }
+    fn front_mut(&mut self) -> Option<&mut Owed> {
+        self.first.as_mut()
+    }
+    fn pop_front(&mut self) -> Option<Owed> {
+        let next = self.more.as_mut().and_then(|more| more.pop_front());
+        self.more.take_if(|more| more.is_empty());
+        std::mem::replace(&mut self.first, next)
+    }
+}
+
 enum End {
     /// The peer is gone.
     Gone,
     /// The last answer was given.
     Finished,
-    /// The connection speaks WebSocket from now on; these bytes came behind the handshake.
-    WebSocket(Via, Vec<u8>),
+    /// The connection speaks WebSocket from now on.
+    WebSocket(Box<Begun>),
+}
+
+/// What is left of a connection that speaks HTTP no more.
+type Left = Option<Box<Begun>>;
+
+/// A WebSocket whose handshake is done.
+struct Begun {
+    via: Via,
+    /// What came behind the handshake.
+    rest: Vec<u8>,
 }
 
 enum Wake {
@@ -144,48 +183,74 @@ enum Wake {
 impl Conn {
     /// What it waits for is rare, but for the next event, and boxed: a connection whose request is held does
     /// not own the room for it.
-    async fn run(&mut self) -> End {
+    async fn run(&mut self) -> Left {
         loop {
             // All that came in one piece: the second request of a session ends the wait of the first.
-            while self.owed.len() < PIPELINE_MAX && !self.deaf {
-                let next = self.reader.next(self.bounds());
-                if next == Next::Incomplete || next == Next::Continue && !self.owed.is_empty() {
-                    break; // an interim answer must not overtake the ones before it
-                }
-                if let Some(end) = Box::pin(self.serve(next)).await {
-                    return end;
+            loop {
+                let Some(work) = self.next_work() else { break };
+                if let Some(left) = work.await {
+                    return left;
                 }
             }
             self.wind();
             match poll_fn(|cx| self.poll_wake(cx)).await {
                 Wake::Answer => {
-                    if let Some(end) = Box::pin(self.answer()).await {
-                        return end;
+                    if let Some(left) = Box::pin(self.answer()).await {
+                        return left;
                     }
                 }
                 Wake::Input => {}
-                Wake::Gone => return End::Gone,
+                Wake::Gone => return None,
                 Wake::TimeUp => return Box::pin(self.time_up()).await,
             }
         }
     }
 
+    async fn leave(&mut self, end: End) -> Left {
+        match end {
+            End::Gone => None,
+            End::Finished => {
+                self.wire.finish(|_| true).await;
+                None
+            }
+            End::WebSocket(begun) => Some(begun),
+        }
+    }
+
+    /// What is to be done about the next request that is there. Not a part of [`Conn::run`], which would own
+    /// room for a request all the time.
+    fn next_work(&mut self) -> Option<Pin<Box<impl Future<Output = Option<Left>>>>> {
+        if self.owed.len() >= PIPELINE_MAX || self.deaf {
+            return None;
+        }
+        match self.reader.next(self.bounds()) {
+            Next::Incomplete => None,
+            // An interim answer must not overtake the ones before it.
+            Next::Continue if !self.owed.is_empty() => None,
+            next => Some(Box::pin(self.serve(next))),
+        }
+    }
+
     /// Does what a request asks, or refuses what is none.
-    async fn serve(&mut self, next: Next) -> Option<End> {
+    async fn serve(&mut self, next: Next) -> Option<Left> {
         let reply = match next {
             Next::Incomplete => return None,
             Next::Continue => {
                 self.reader.continued();
                 let said = self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
-                return said.is_err().then_some(End::Gone);
+                return said.is_err().then_some(None);
             }
-            Next::Request(request) => return self.request(request).await,
+            Next::Request(request) => {
+                let end = self.request(request).await?;
+                return Some(self.leave(end).await);
+            }
             Next::Bad(BadHead(status, why)) => Reply::Now(Box::new(Response::hang_up(status, why))),
             // The session is named at the start of the body: it ends (XEP-0124 section 17.2).
             Next::TooLarge(by, start) => bosh::too_large(&self.world, self.via(by.as_deref()), &start),
             Next::Undecodable(by, start) => bosh::undecodable(&self.world, self.via(by.as_deref()), &start),
         };
-        self.owe(Owed { reply, keep_alive: false, with_body: true, takes_gzip: false })
+        let end = self.owe(Owed { reply, keep_alive: false, with_body: true, takes_gzip: false })?;
+        Some(self.leave(end).await)
     }
 
     /// How a request came. Behind a proxy, one connection carries many clients.
@@ -200,7 +265,10 @@ impl Conn {
         if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path) && self.owed.is_empty()) {
             return Some(match ws::handshake(&self.world, via, &head, upgrade) {
                 Ok(answer) => match self.wire.write_all(&answer).await {
-                    Ok(()) => End::WebSocket(via, std::mem::take(&mut self.reader).into_rest()),
+                    Ok(()) => {
+                        let rest = std::mem::take(&mut self.reader).into_rest();
+                        End::WebSocket(Box::new(Begun { via, rest }))
+                    }
                     Err(_) => End::Gone,
                 },
                 Err(refusal) => self.last_words(refusal).await,
@@ -222,28 +290,29 @@ impl Conn {
             return Some(End::Finished);
         }
         self.deaf = !owed.keep_alive;
-        self.owed.push(owed);
+        self.owed.push_back(owed);
         None
     }
 
     /// Gives the oldest answer, which is there.
-    async fn answer(&mut self) -> Option<End> {
-        let mut owed = self.owed.remove(0);
+    async fn answer(&mut self) -> Option<Left> {
+        let mut owed = self.owed.pop_front()?;
         let response = poll_fn(|cx| owed.reply.poll_answer(cx)).await;
         self.timer = None;
         let packed = if owed.takes_gzip { response.packed() } else { response };
         match write(&mut self.wire, &packed, owed.keep_alive, owed.with_body).await {
             Ok(true) => None,
-            Ok(false) => Some(End::Finished),
-            Err(_) => Some(End::Gone),
+            Ok(false) => Some(self.leave(End::Finished).await),
+            Err(_) => Some(None),
         }
     }
 
-    async fn time_up(&mut self) -> End {
-        if self.reader.is_empty() {
-            return End::Finished;
-        }
-        self.last_words(Response::hang_up(408, "the request took too long to arrive")).await
+    async fn time_up(&mut self) -> Left {
+        let end = match self.reader.is_empty() {
+            true => End::Finished,
+            false => self.last_words(Response::hang_up(408, "the request took too long to arrive")).await,
+        };
+        self.leave(end).await
     }
 
     async fn last_words(&mut self, response: Response) -> End {
@@ -270,7 +339,7 @@ impl Conn {
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        if self.owed.first_mut().is_some_and(|first| first.reply.poll_there(cx)) {
+        if self.owed.front_mut().is_some_and(|first| first.reply.poll_there(cx)) {
             return Poll::Ready(Wake::Answer);
         }
         if self.owed.len() < PIPELINE_MAX {
