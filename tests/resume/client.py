@@ -28,7 +28,8 @@ class User(ClientXMPP):
         # slixmpp 1.17 stops counting when a connection is lost, but still works off its queue then: what stood in
         # there is neither sent nor sent again. So it has to go on counting.
         self.del_event_handler("disconnected", self.plugin["xep_0198"].disconnected)
-        self.add_event_handler("session_start", self.started)
+        self.add_event_handler("session_start", lambda _: self.send_presence())
+        self.add_event_handler("sm_enabled", self.started)
         self.add_event_handler("session_resumed", self.resumed)
         self.add_event_handler("sm_failed", lambda _: tell("failed"))
         self.add_event_handler("disconnected", self.cut)
@@ -40,8 +41,8 @@ class User(ClientXMPP):
         self.connect(*self.address)
 
     def started(self, _):
+        # The session has begun before, but what comes until now is lost with its connection.
         self.up = True
-        self.send_presence()
         tell("started")
         self.pump()
 
