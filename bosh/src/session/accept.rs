@@ -1,6 +1,6 @@
 //! Requests coming in: their place in the order, and what they ask for.
 
-use super::replay::Replay;
+use super::replay::{Replay, Resets};
 use super::window::{Early, Held};
 use super::{Item, Output, Phase, Session};
 use crate::{Answer, Ask, Body, Condition, Ticket, write};
@@ -86,6 +86,7 @@ impl<T: Item> Session<T> {
         if let (None, Some(newkey)) = (&self.terms.keys, body.newkey()) {
             self.terms.keys = Some(self.terms.keys_from(newkey));
         }
+        self.put_back_unread();
         self.covered_by(&body, was_early);
         if matches!(body.ask, Ask::Pause(secs) if secs > self.settings.maxpause_secs) {
             return self.violated(ticket, Condition::PolicyViolation);
@@ -202,7 +203,7 @@ impl<T: Item> Session<T> {
                 self.repeated_too_often(ticket);
             }
         } else if let Some(kept) = self.replay.find(body.rid) {
-            kept.asked_again(self.window.last);
+            kept.asked_again(self.window.last, ticket);
             if kept.repeats > often {
                 return self.violated(Some(ticket), Condition::PolicyViolation);
             }
@@ -241,6 +242,19 @@ impl<T: Item> Session<T> {
         // Section 11 counts any two requests of which the last is empty. Here both have to be, so that
         // a client that sends and then asks at once goes on.
         soon && (self.terms.polls() || self.window.waiting() + 1 >= self.terms.requests.into())
+    }
+
+    /// What went out on connections that ended unread goes out with the next answer instead: the client goes on
+    /// without asking for it again, as a page does that was loaded anew.
+    fn put_back_unread(&mut self) {
+        let unread = self.replay.take_unread();
+        if !unread.is_empty() {
+            self.resets = Resets::Heeded;
+        }
+        for item in unread.into_iter().rev() {
+            self.queue_bytes += item.bytes_len();
+            self.queue.push_front(item);
+        }
     }
 
     /// What this request says about the answers its client has.

@@ -1,6 +1,6 @@
 //! Answers: which are due, and what is in them.
 
-use super::replay::Said;
+use super::replay::{Resets, Said, Sent};
 use super::window::Held;
 use super::{Item, Output, Phase, Session};
 use crate::write::{self, Head};
@@ -18,11 +18,13 @@ pub(super) struct Filling<T> {
     stream: bool,
     /// What was written.
     pub items: Vec<T>,
+    /// Something in it is not among them.
+    more: bool,
 }
 
 impl<T> Default for Filling<T> {
     fn default() -> Filling<T> {
-        Filling { inside: Vec::new(), stream: false, items: Vec::new() }
+        Filling { inside: Vec::new(), stream: false, items: Vec::new(), more: false }
     }
 }
 
@@ -98,7 +100,9 @@ impl<T: Item> Session<T> {
             item.write(&mut filling.inside);
             filling.stream |= filling.inside[start..].starts_with(STREAM_PREFIX);
             self.queue_bytes -= bytes;
-            filling.items.extend(self.queue.pop_front().filter(T::matters));
+            let written = self.queue.pop_front().filter(T::matters);
+            filling.more |= written.is_none();
+            filling.items.extend(written);
         }
     }
 
@@ -121,10 +125,27 @@ impl<T: Item> Session<T> {
         filling.items.shrink_to_fit(); // they are kept for a while
         let body = head.body(&filling.inside);
         let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
-        let said = Said { at: self.now, body: body.clone(), items: filling.items };
+        let sent = if opening || filling.more { Sent::Unknown } else { self.sent(ticket, &filling.items) };
+        let said = Said { at: self.now, body: body.clone(), items: filling.items, sent };
         let outlived = self.replay.keep(rid, said, pause, unacked_bytes_max);
         self.outputs.extend(outlived.into_iter().map(Output::Acked));
         self.send(ticket, 200, body);
+    }
+
+    /// What will be known of an answer's way. Of one that has more in it than can be put back, nothing; nor where
+    /// the client says what it has, or lets more be held than one.
+    fn sent(&mut self, ticket: Option<Ticket>, items: &[T]) -> Sent {
+        let Some(ticket) = ticket.filter(|_| !items.is_empty() && !self.terms.acks && self.terms.requests == 2) else {
+            return Sent::Unknown;
+        };
+        match self.resets {
+            Resets::Tell => Sent::On(ticket),
+            Resets::Heeded => {
+                self.resets = Resets::Tell;
+                Sent::Again(ticket)
+            }
+            Resets::Habit => Sent::Unknown,
+        }
     }
 
     /// The attributes that only the first answer has (section 7.2; XEP-0206 section 4).

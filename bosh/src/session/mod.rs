@@ -10,7 +10,7 @@ use crate::keys::Keys;
 use crate::{Answer, Body, Condition, Payload, Rid, Settings, Sid, Ticket};
 use bytes::Bytes;
 use compact_str::CompactString;
-use replay::Replay;
+use replay::{Replay, Resets};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +49,9 @@ pub enum Input {
         /// [`crate::Refused::condition`].
         condition: Condition,
     },
-    /// The connection of a waiting request died. Its client may come back with the same rid.
+    /// The connection of a request died before its client had read the answer, or before there was one. The client
+    /// may come back with the same rid. If it goes on instead, in a session without acknowledgements, what was in
+    /// the answer goes out with the next one. (Not for a client whose connections always end like that.)
     Lost(Ticket),
     /// The stream above ends.
     Close(Close),
@@ -135,6 +137,7 @@ pub struct Session<T> {
     outputs: VecDeque<Output<T>>,
     /// Something happened since the answers due were last made.
     stirred: bool,
+    resets: Resets,
 }
 
 /// What creation settled, for as long as the session lives.
@@ -223,6 +226,7 @@ impl<T: Item> Session<T> {
             phase,
             outputs: VecDeque::new(),
             stirred: true,
+            resets: Resets::Tell,
         }
     }
 
@@ -301,6 +305,11 @@ impl<T: Item> Session<T> {
         self.replay.bytes() + self.window.early_bytes()
     }
 
+    /// Whether it matters that the client reads the answer on that ticket: [`Input::Lost`] puts back what is in it.
+    pub fn may_put_back(&self, ticket: Ticket) -> bool {
+        self.replay.may_put_back(ticket)
+    }
+
     /// Whether items are still taken: not yet [`Output::Ended`].
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Opening(_) | Phase::Live)
@@ -324,6 +333,8 @@ impl<T: Item> Session<T> {
     fn lost(&mut self, ticket: Ticket) {
         if self.window.lose(ticket) {
             self.note_idle();
+        } else if self.replay.unread(ticket) {
+            self.resets = Resets::Habit;
         }
     }
 

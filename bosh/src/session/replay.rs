@@ -7,7 +7,7 @@
 //!
 //! [`RUNS_AHEAD`]: super::window::RUNS_AHEAD
 
-use crate::{Rid, write};
+use crate::{Rid, Ticket, write};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -40,6 +40,31 @@ pub(super) struct Said<T> {
     pub body: Bytes,
     /// What is in it that the client may not have.
     pub items: Vec<T>,
+    pub sent: Sent,
+}
+
+/// What is known of a response's way to the client, until a younger request comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It went out on the connection of that request.
+    On(Ticket),
+    /// So did this one, and what is in it went out before, on a connection that ended unread.
+    Again(Ticket),
+    /// Its connection ended before the client had read it.
+    Unread,
+    /// Nothing, or it does not matter any more.
+    Unknown,
+}
+
+/// What it means that a connection ended before its response was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resets {
+    /// The client has not got it.
+    Tell,
+    /// So it was taken: what was in the response is in the queue again.
+    Heeded,
+    /// Nothing: it happened to the same items again, so it is how this client ends its connections.
+    Habit,
 }
 
 impl<T> Said<T> {
@@ -50,8 +75,12 @@ impl<T> Said<T> {
 }
 
 impl<T> Kept<T> {
-    /// It was asked for again, when `last` was the newest request.
-    pub fn asked_again(&mut self, last: Rid) {
+    /// It was asked for again, when `last` was the newest request, and goes out with that ticket.
+    pub fn asked_again(&mut self, last: Rid, ticket: Ticket) {
+        if let Some(said) = &mut self.said {
+            // Whoever asks again may have read it the first time.
+            said.sent = if said.sent == Sent::Unread { Sent::On(ticket) } else { Sent::Unknown };
+        }
         self.repeats += 1;
         if self.repeats <= STAYS_MAX {
             self.followed = u16::try_from(last.number() - self.rid.number()).unwrap_or(u16::MAX);
@@ -140,6 +169,41 @@ impl<T> Replay<T> {
     pub fn forget_all_but(&mut self, rid: u64) {
         self.kept.retain(|k| k.rid.number() == rid);
         self.kept.shrink_to(1);
+    }
+
+    /// Whether something is in the response on that ticket that would go out once more if it was not read.
+    pub fn may_put_back(&self, ticket: Ticket) -> bool {
+        let mut said = self.kept.iter().filter_map(|k| k.said.as_ref());
+        said.any(|s| s.sent == Sent::On(ticket) && !s.items.is_empty())
+    }
+
+    /// The connection of that request ended before the client had read its response. Gives whether that happened
+    /// to what is in it before.
+    pub fn unread(&mut self, ticket: Ticket) -> bool {
+        let mut said = self.kept.iter_mut().filter_map(|k| k.said.as_mut());
+        let known = [Sent::On(ticket), Sent::Again(ticket)];
+        let Some(said) = said.find(|s| known.contains(&s.sent) && !s.items.is_empty()) else { return false };
+        let again = said.sent == Sent::Again(ticket);
+        said.sent = if again { Sent::Unknown } else { Sent::Unread };
+        again
+    }
+
+    /// A younger request came, which is not one of these again: gives what its client has not read, in order. It
+    /// is not given any more to whoever asks for those responses. What came before something that was read
+    /// stays where it is: it would come too late.
+    pub fn take_unread(&mut self) -> Vec<T> {
+        let mut unread = Vec::new();
+        let mut in_order = true;
+        for said in self.kept.iter_mut().rev().filter_map(|k| k.said.as_mut()) {
+            let was_read = std::mem::replace(&mut said.sent, Sent::Unknown) != Sent::Unread;
+            in_order &= said.items.is_empty() || !was_read;
+            if in_order && !was_read {
+                said.body = Bytes::from_static(write::EMPTY.as_bytes());
+                let younger = std::mem::replace(&mut unread, std::mem::take(&mut said.items));
+                unread.extend(younger);
+            }
+        }
+        unread
     }
 
     /// Everything the client may not have.

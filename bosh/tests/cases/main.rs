@@ -7,3 +7,4 @@ mod limits;
 mod order;
 mod prebound;
 mod script;
+mod unread;

@@ -21,7 +21,7 @@ use world::World;
 const SEEDS: u64 = 100_000;
 
 /// What has to have happened in so many seeds, or they show nothing.
-const MUST_HAPPEN: [&str; 14] = [
+const MUST_HAPPEN: [&str; 16] = [
     "ended well",
     "gave up",
     "ended by silence",
@@ -36,6 +36,8 @@ const MUST_HAPPEN: [&str; 14] = [
     "handed back",
     "skipped a rid",
     "told to repeat",
+    "put back",
+    "put back for a new page",
 ];
 
 #[test]

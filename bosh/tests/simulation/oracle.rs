@@ -9,12 +9,17 @@
 //! - An item that the client is proved to have is acknowledged, and not given to the store as well. Proof is a request
 //!   with a higher rid that came in order: any that acknowledges it; of a client with one request held, one with
 //!   nothing to say; else the fifth.
+//! - What the client has not read because its connection ended, which the server is told before the next request
+//!   comes, goes out once more, under a rid of its own, and then counts as if it had never gone out before.
 //! - What comes up comes in order and once; a gap is only what a closed page did not know to have arrived.
 //! - Each ticket is answered once, within `wait`, unless its connection was lost.
 //! - The end is told once, with everything, and by silence only after the time agreed.
 
 use crate::client::numbers;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// An answer with nothing in it.
+const EMPTY: &str = "<body xmlns='http://jabber.org/protocol/httpbind'/>";
 
 #[derive(Default)]
 pub struct Oracle {
@@ -44,6 +49,17 @@ pub struct Oracle {
     pub skipped: u32,
     /// Answers given to pages that are closed: what they carry may be unseen.
     pub told_the_dead: BTreeSet<u32>,
+    /// Answers given since the latest request, by rid: on which ticket, what is in them, whether the server was
+    /// told that they were not read.
+    given: BTreeMap<u64, Given>,
+    /// What went out twice.
+    pub put_back: BTreeSet<u32>,
+}
+
+struct Given {
+    ticket: u64,
+    items: Vec<u32>,
+    unread: bool,
 }
 
 /// What the oracle has to know of a request.
@@ -68,6 +84,7 @@ impl Oracle {
             return;
         }
         if rid == self.last + 1 {
+            self.put_back();
             let plain = !body.contains("type=") && !body.contains("pause=");
             let empty = body.ends_with("/httpbind'></body>") && plain;
             let ack = body.split(" ack='").nth(1).map(|a| a[..a.find('\'').expect("a quote")].parse().expect("a rid"));
@@ -90,6 +107,29 @@ impl Oracle {
     /// Somebody else sent something: whose the rids are is not known any more, nor what they prove.
     pub fn disturb(&mut self) {
         self.disturbed = true;
+    }
+
+    /// Nobody has read the answer on that ticket: is the server to be told? Not twice of one item, of which it would
+    /// conclude something else. What it may not make use of it is told all the same.
+    pub fn unread(&mut self, ticket: u64) -> bool {
+        let Some(given) = self.given.values_mut().find(|g| g.ticket == ticket) else { return true };
+        given.unread = !given.items.iter().any(|n| self.put_back.contains(n));
+        given.unread
+    }
+
+    /// The next request has come: what is known not to be read has not gone out, unless something after it was read.
+    fn put_back(&mut self) {
+        for (rid, given) in std::mem::take(&mut self.given).into_iter().rev() {
+            if !given.unread {
+                break;
+            }
+            self.answer_of.insert(rid, EMPTY.into());
+            for n in given.items {
+                self.carrier.remove(&n);
+                self.told_the_dead.remove(&n);
+                self.put_back.insert(n);
+            }
+        }
     }
 
     /// Whether that request came and was not answered.
@@ -121,22 +161,32 @@ impl Oracle {
         self.up.push(n);
     }
 
-    pub fn answer(&mut self, rid: u64, body: &str) {
+    pub fn answer(&mut self, rid: u64, ticket: u64, body: &str) {
         if body.starts_with("<body type=") {
             return; // an error; or the end, whose items count as undelivered
         }
         if let Some(before) = self.answer_of.get(&rid) {
-            return assert_eq!(before, body, "another answer for {rid}");
+            assert_eq!(before, body, "another answer for {rid}");
+            if let Some(given) = self.given.get_mut(&rid) {
+                // Asked for again by a client of which is not known that it did not read it, it may have been read.
+                let ticket = if given.unread { ticket } else { u64::MAX };
+                (given.ticket, given.unread) = (ticket, false);
+            }
+            return;
         }
         // One whose connection died is answered, for its repetition, before younger ones: with nothing.
         let items = numbers(body, "<d n='");
         assert!(rid > self.first_answered || items.is_empty(), "{rid} is answered after {}", self.first_answered);
         self.first_answered = self.first_answered.max(rid);
         if rid > self.last {
+            self.put_back();
             self.skipped += 1; // it gave up waiting for what is missing
             self.last = rid;
             self.came.retain(|r| *r > rid);
             self.follow();
+        }
+        if !items.is_empty() {
+            self.given.insert(rid, Given { ticket, items: items.clone(), unread: false });
         }
         for n in items {
             assert_eq!(self.carrier.insert(n, rid), None, "{n} goes out twice");

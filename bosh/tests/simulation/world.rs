@@ -27,7 +27,12 @@ pub enum Event {
     Response {
         client: usize,
         attempt: u64,
+        ticket: u64,
         body: String,
+    },
+    /// The server sees that the connection on which it answered ended unread.
+    Unread {
+        ticket: u64,
     },
     /// The client sees that its connection broke.
     Fails {
@@ -211,6 +216,9 @@ impl World {
         if self.oracle.skipped > 0 {
             self.tally.count("skipped a rid");
         }
+        if !self.oracle.put_back.is_empty() {
+            self.tally.count(if self.clients.len() > 1 { "put back for a new page" } else { "put back" });
+        }
         self.tally.count("ends");
     }
 
@@ -222,7 +230,11 @@ impl World {
     fn event(&mut self, event: Event) {
         match event {
             Event::Arrive { client, attempt, rid, body } => self.arrive(client, attempt, rid, body),
-            Event::Response { client, attempt, body } => {
+            Event::Response { client, attempt, ticket, .. } if self.aborted.contains(&(client, attempt)) => {
+                self.nobody_reads(ticket);
+            }
+            Event::Unread { ticket } => self.unread(ticket),
+            Event::Response { client, attempt, body, .. } => {
                 let mut acts = Vec::new();
                 self.clients[client].response(self.ms, attempt, &body, &mut acts);
                 self.act(client, acts);
@@ -422,13 +434,23 @@ impl World {
     }
 
     /// An answer leaves the server.
-    pub fn respond(&mut self, client: usize, attempt: u64, body: String) {
+    pub fn respond(&mut self, client: usize, attempt: u64, ticket: u64, body: String) {
         let delay = self.delay();
         if self.random.percent(self.scenario.loss) {
             self.tally.count("response lost");
-            self.fails(client, attempt, delay); // the server believes that it answered
+            self.fails(client, attempt, delay);
+            self.nobody_reads(ticket);
         } else {
-            self.at(delay, Event::Response { client, attempt, body });
+            self.at(delay, Event::Response { client, attempt, ticket, body });
+        }
+    }
+
+    /// An answer comes to an end that is closed, or to none. The server believes that it answered, unless the
+    /// connection is reset: some network does not do that, and some proxy does not pass it on.
+    pub fn nobody_reads(&mut self, ticket: u64) {
+        if self.random.percent(self.scenario.server_learns / 2) {
+            let after = self.delay();
+            self.at(after, Event::Unread { ticket });
         }
     }
 
