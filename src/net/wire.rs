@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// One read takes at most this much from a socket.
@@ -160,6 +160,15 @@ impl Wire {
         }
         self.out.extend_from_slice(rest);
         self.flush_now()
+    }
+
+    /// The peer has closed its side: closes ours, and waits whether it refuses what we sent last.
+    pub(crate) async fn is_reset_within(&mut self, time: Duration) -> bool {
+        let refused = async {
+            poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
+            self.io.ready(Interest::ERROR).await
+        };
+        tokio::time::timeout(time, refused).await.is_ok()
     }
 
     /// Says good-bye and lets the peer read our last words before the socket goes. `heard` is given what still

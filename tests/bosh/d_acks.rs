@@ -1,6 +1,6 @@
 //! D. Acknowledgements (XEP-0124 section 9).
 
-use crate::scene::{CREATION, PING, Page, Scene};
+use crate::scene::{CREATION, PING, Page, Post, Scene};
 
 const ACKS: &str = "ack='1' wait='60' hold='1' ver='1.6' xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'";
 
@@ -65,4 +65,49 @@ fn t52_what_was_acknowledged_is_not_said_again() {
     s.page.say_with(4, &format!("ack='{}'", s.page.r + 3), PING).answer();
     s.page.say(2, PING).answer().terminates("item-not-found");
     s.bob_has(5, &[]);
+}
+
+/// R+1 is answered with a push, and `end` ends its connection; then R+2 comes with nothing in it, from a page that
+/// does not know of the answer. Gives what R+2 and the next answers say, up to another push.
+fn after_a_push(end: impl FnOnce(Post)) -> Vec<String> {
+    let mut s = Scene::new();
+    let mut held = s.held(1);
+    s.bob_says("push");
+    held.0.has_come();
+    end(held);
+    // The server hears of it before it hears these, one after the other: none of its threads is still at it then.
+    for n in 0..20 {
+        s.bob.send(&PING.replace("'ping'", &format!("'turn{n}'")));
+        s.bob.expect(&format!("'turn{n}'"));
+    }
+    let mut said = Vec::new();
+    let mut next = s.page.ask(2);
+    s.bob_says("next");
+    for n in 3.. {
+        said.extend(next.answer().messages());
+        if said.last().is_some_and(|text| text == "next") {
+            break;
+        }
+        next = s.page.say(n, &s.to_bob("and"));
+    }
+    said
+}
+
+/// Without acknowledgements an empty request is one, unless the connection says that its answer was not read.
+#[test]
+fn a_push_that_was_written_and_not_read() {
+    let closed = |held: Post| drop(held); // the system sends a reset, because of what is unread
+    assert_eq!(after_a_push(closed), ["push", "next"]);
+    assert_eq!(after_a_push(|held| held.0.reset()), ["push", "next"]);
+    let crossed = |mut held: Post| {
+        held.0.half_close();
+        held.0.reset();
+    };
+    assert_eq!(after_a_push(crossed), ["push", "next"]);
+}
+
+#[test]
+fn a_push_that_was_read_before_the_connection_was_closed() {
+    let read = |held: Post| assert_eq!(held.answer().messages(), ["push"]);
+    assert_eq!(after_a_push(read), ["next"]);
 }

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +128,16 @@ impl Conn {
     #[track_caller]
     pub fn stays_silent(&mut self, time: Duration) {
         assert!(!self.comes_within(time), "{:?}", self.try_answer());
+    }
+
+    /// Something has come; it stays unread.
+    pub fn has_come(&mut self) {
+        assert_ne!(self.socket.peek(&mut [0]).expect("something comes"), 0, "hung up");
+    }
+
+    /// Closes its side only.
+    pub fn half_close(&mut self) {
+        self.socket.shutdown(Shutdown::Write).expect("open");
     }
 
     /// Cuts it as a host does that goes down: the peer gets a reset.

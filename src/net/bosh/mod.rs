@@ -18,8 +18,8 @@ use pace::TooMany;
 pub(crate) use session::Live;
 pub use session::Prebound;
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -175,12 +175,34 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    /// What to remember of it, once it was given.
+    pub(crate) fn given(&self) -> Given {
+        Given(Arc::downgrade(&self.live), self.ticket)
+    }
+
     /// The answer, when there is one.
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let answer = std::task::ready!(std::pin::Pin::new(&mut self.answer).poll(cx));
         self.answered = true;
         // A session never drops a request unanswered; should it, the client must not believe it lives.
         Poll::Ready(response(answer.map_or_else(|_| Answer::unknown_sid(), |answer| *answer)))
+    }
+}
+
+/// An answer that was written to a connection; its client may still close that without reading.
+pub(crate) struct Given(Weak<Live>, Ticket);
+
+impl Given {
+    /// Does it matter whether it is read?
+    pub(crate) fn matters(&self) -> bool {
+        self.0.upgrade().is_some_and(|live| live.may_put_back(self.1))
+    }
+
+    /// The connection ended, and its client has not read the answer.
+    pub(crate) fn unread(self) {
+        if let Some(live) = self.0.upgrade() {
+            live.lost(self.1);
+        }
     }
 }
 

@@ -149,7 +149,7 @@ impl Live {
         self.drain_elsewhere(&mut state);
     }
 
-    /// The connection of a request died before it was answered.
+    /// The connection of a request died before its client had the answer.
     pub(crate) fn lost(&self, ticket: Ticket) {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -157,6 +157,11 @@ impl Live {
         state.machine.handle(now, Input::Lost(ticket));
         self.turn(&mut state, now);
         self.drain_elsewhere(&mut state);
+    }
+
+    /// Does it matter whether the client reads the answer to that request?
+    pub(crate) fn may_put_back(&self, ticket: Ticket) -> bool {
+        self.state.lock().machine.may_put_back(ticket)
     }
 
     /// The time has come to look.

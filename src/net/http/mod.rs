@@ -11,6 +11,7 @@
 //! | `request.rs` | whole requests, taken from what came; `chunked.rs` and `encoding.rs` undo codings |
 //! | `route.rs` | what is at which path |
 //! | `response.rs` | what goes back |
+//! | `owed.rs` | what has to go back, and what went last |
 //!
 //! There is no HTTP/2. A connection that parks here costs its socket and a few words; one of HTTP/2 owes its
 //! peer a table of header fields (4 KB each way unless both agree on less), windows for each stream and
@@ -21,6 +22,7 @@
 mod chunked;
 mod encoding;
 mod head;
+mod owed;
 mod request;
 mod response;
 mod route;
@@ -32,10 +34,10 @@ use super::wire::Wire;
 use super::ws;
 use head::BadHead;
 pub(crate) use head::{Head, Method, Upgrade};
+use owed::{Line, Owed};
 use request::{Bounds, Next, Reader, Request};
 pub(crate) use response::Response;
 use route::{is_bosh, route};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -51,6 +53,8 @@ const KEEP_ALIVE_SECS: u32 = 75;
 const HEAD_BYTES: usize = 512;
 /// Answers that one connection may be owed; further requests are read when one was given.
 const PIPELINE_MAX: usize = 4;
+/// An answer and the end of its connection may be on the way at the same time for so long.
+const CROSSING: Duration = Duration::from_secs(1);
 
 /// Serves one connection with a task of its own until either side ends it.
 pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
@@ -78,6 +82,8 @@ pub(crate) struct Via {
 pub(crate) enum Reply {
     Now(Box<Response>),
     Later(bosh::Waiting),
+    /// It was to be waited for, and is there.
+    There(Box<Response>, bosh::Given),
     /// None: the connection ends.
     Never,
 }
@@ -85,17 +91,24 @@ pub(crate) enum Reply {
 impl Reply {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         match self {
-            Reply::Now(response) => Poll::Ready(std::mem::replace(response, Response::new(200, "", ""))),
+            Reply::Now(response) | Reply::There(response, _) => {
+                Poll::Ready(std::mem::replace(response, Response::new(200, "", "")))
+            }
             Reply::Later(waiting) => waiting.poll_answer(cx),
             Reply::Never => Poll::Pending,
         }
+    }
+
+    /// What to remember of it, once it was given.
+    fn given(self) -> Option<bosh::Given> {
+        if let Reply::There(_, given) = self { Some(given) } else { None }
     }
 
     /// Would [`Reply::poll_answer`] give it?
     fn poll_there(&mut self, cx: &mut Context<'_>) -> bool {
         if let Reply::Later(waiting) = self {
             let Poll::Ready(response) = waiting.poll_answer(cx) else { return false };
-            *self = Reply::Now(Box::new(response));
+            *self = Reply::There(Box::new(response), waiting.given());
         }
         true
     }
@@ -113,44 +126,6 @@ struct Conn {
     timer: Option<Pin<Box<Sleep>>>,
     /// The last request was read: what comes behind it is none.
     deaf: bool,
-}
-
-struct Owed {
-    reply: Reply,
-    keep_alive: bool,
-    with_body: bool,
-    takes_gzip: bool,
-}
-
-/// Answers that are owed, the oldest first. More than one is rare.
-#[derive(Default)]
-struct Line {
-    first: Option<Owed>,
-    #[allow(clippy::box_collection)] // one word instead of four
-    more: Option<Box<VecDeque<Owed>>>,
-}
-
-impl Line {
-    fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.as_ref().map_or(0, |more| more.len())
-    }
-    fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-    fn push_back(&mut self, owed: Owed) {
-        match self.first {
-            None => self.first = Some(owed),
-            Some(_) => self.more.get_or_insert_default().push_back(owed),
-        }
-    }
-    fn front_mut(&mut self) -> Option<&mut Owed> {
-        self.first.as_mut()
-    }
-    fn pop_front(&mut self) -> Option<Owed> {
-        let next = self.more.as_mut().and_then(|more| more.pop_front());
-        self.more.take_if(|more| more.is_empty());
-        std::mem::replace(&mut self.first, next)
-    }
 }
 
 enum End {
@@ -176,7 +151,10 @@ enum Wake {
     /// The oldest answer owed is there.
     Answer,
     Input,
-    Gone,
+    /// `reset`: not by closing its side in order.
+    Gone {
+        reset: bool,
+    },
     TimeUp,
 }
 
@@ -200,7 +178,10 @@ impl Conn {
                     }
                 }
                 Wake::Input => {}
-                Wake::Gone => return None,
+                Wake::Gone { reset } => {
+                    Box::pin(self.was_it_read(reset)).await;
+                    return None;
+                }
                 Wake::TimeUp => return Box::pin(self.time_up()).await,
             }
         }
@@ -249,7 +230,7 @@ impl Conn {
             Next::TooLarge(by, start) => bosh::too_large(&self.world, self.via(by.as_deref()), &start),
             Next::Undecodable(by, start) => bosh::undecodable(&self.world, self.via(by.as_deref()), &start),
         };
-        let end = self.owe(Owed { reply, keep_alive: false, with_body: true, takes_gzip: false })?;
+        let end = self.owe(Owed { reply, keep_alive: false, with_body: true, takes_gzip: false, direct: false })?;
         Some(self.leave(end).await)
     }
 
@@ -278,10 +259,10 @@ impl Conn {
             // Nothing is read meanwhile: the address has sent too much in all.
             Box::pin(sleep_until(until.into())).await;
         }
-        let (keep_alive, takes_gzip) = (head.keep_alive, head.takes_gzip);
+        let (keep_alive, takes_gzip, direct) = (head.keep_alive, head.takes_gzip, head.forwarded.is_none());
         let with_body = head.method != Method::Head;
         let reply = route(&self.world, via, head, body).await;
-        self.owe(Owed { reply, keep_alive, with_body, takes_gzip })
+        self.owe(Owed { reply, keep_alive, with_body, takes_gzip, direct })
     }
 
     /// Puts an answer behind those before it.
@@ -301,9 +282,35 @@ impl Conn {
         self.timer = None;
         let packed = if owed.takes_gzip { response.packed() } else { response };
         match write(&mut self.wire, &packed, owed.keep_alive, owed.with_body).await {
-            Ok(true) => None,
+            Ok(true) => {
+                // Behind a request that came already nothing shows whether this answer was read.
+                if let (true, true, Some(given)) = (owed.direct, self.reader.is_empty(), owed.reply.given()) {
+                    self.owed.gave(given);
+                }
+                None
+            }
             Ok(false) => Some(self.leave(End::Finished).await),
-            Err(_) => Some(None),
+            Err(_) => {
+                if let Some(given) = owed.reply.given() {
+                    given.unread();
+                }
+                Some(None)
+            }
+        }
+    }
+
+    /// The connection has ended; the last answer may not have been read. Who closes with something unread sends a
+    /// reset. Who closes while the answer is on its way sends a FIN, and a reset when the answer arrives.
+    async fn was_it_read(&mut self, mut reset: bool) {
+        let Some(given) = self.owed.take_given() else { return };
+        let still_rests =
+            self.timer.as_ref().map(|t| t.deadline().into_std().saturating_duration_since(Instant::now()));
+        let lately = |left| left + CROSSING >= Duration::from_secs(KEEP_ALIVE_SECS.into());
+        if !reset && still_rests.is_some_and(lately) && given.matters() {
+            reset = self.wire.is_reset_within(CROSSING).await;
+        }
+        if reset {
+            given.unread();
         }
     }
 
@@ -355,9 +362,14 @@ impl Conn {
                     if was_empty && self.owed.is_empty() {
                         self.timer = None; // from now on the time for one request runs
                     }
+                    drop(self.owed.take_given()); // whoever says something has read what it was told
                     return Poll::Ready(Wake::Input);
                 }
-                Poll::Ready(_) => return Poll::Ready(Wake::Gone),
+                Poll::Ready(Ok(None)) => return Poll::Ready(Wake::Gone { reset: false }),
+                Poll::Ready(Err(e)) => {
+                    let reset = matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+                    return Poll::Ready(Wake::Gone { reset });
+                }
                 Poll::Pending => {}
             }
         }
