@@ -1,10 +1,10 @@
 //! Streams that can be resumed on another connection (XEP-0198 section 5).
 //!
 //! What a stream holds ([`Held`]) belongs to the task of its connection and, when that is gone, to a small task
-//! that waits for the first of four: another connection claims it, the user ends it, there is no room for
-//! what is to be delivered, or the time is up. Whoever resumes a stream asks the task that has it, over the
-//! outbox, and does not care whether that still has a connection. There is no lock around a stream, and
-//! at any time one owner, who gives everything back when it ends.
+//! that waits for the first of three: another connection claims it, the user ends it, or the time is up. (What
+//! finds no room meanwhile is kept in the store, and comes after the resumption.) Whoever resumes a stream asks
+//! the task that has it, over the outbox, and does not care whether that still has a connection. There is no lock
+//! around a stream, and at any time one owner, who gives everything back when it ends.
 
 use super::World;
 use super::outbox::{Mail, Outbox};
