@@ -20,6 +20,7 @@
 
 pub mod client;
 pub mod peer;
+pub mod servers;
 pub mod websocket;
 
 use serde_json::Value;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program and the Debian packages that bring it. Chromium without a font draws boxes.
-const PROGRAMS: [(&str, &[&str]); 7] = [
+const PROGRAMS: [(&str, &[&str]); 10] = [
     ("chromium", &["chromium", "fonts-dejavu-core"]),
     ("node", &["nodejs"]),
     ("npm", &["npm"]),
@@ -17,10 +17,13 @@ const PROGRAMS: [(&str, &[&str]); 7] = [
     ("curl", &["curl"]),
     ("nginx", &["nginx"]),
     ("haproxy", &["haproxy"]),
+    ("redis-server", &["redis-server"]),
+    ("postgres", &["postgresql"]),
+    ("rabbitmq-server", &["rabbitmq-server"]),
 ];
 /// Packages that bring a service. The tests start the program themselves, with ports of their own:
 /// the service is not started, now or when the machine is.
-const SERVICES: [&str; 2] = ["nginx", "haproxy"];
+const SERVICES: [&str; 5] = ["nginx", "haproxy", "redis-server", "postgresql", "rabbitmq-server"];
 /// What Debian's packages ask before they start a service; 101 is "no". Containers often have one.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Folders with a package-lock.json.
@@ -126,8 +129,10 @@ fn as_root(program: &str, arguments: &[&str]) -> Command {
 
 fn on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    // Debian keeps servers in /usr/sbin, which is not on everyone's path.
-    env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+    // Debian keeps servers in /usr/sbin, which is not on everyone's path, and PostgreSQL in a folder of each version.
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let elsewhere = versions.map(|version| version.path().join("bin")).chain(["/usr/sbin".into()]);
+    env::split_paths(&path).chain(elsewhere).any(|folder| folder.join(program).is_file())
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`ci`] | the judge: all the checks, then the tests |
 //! | [`mod@test`] | every test, after installing what they need |
-//! | [`install`] | Chromium, Node.js, Python and their packages, nginx, HAProxy, on Debian |
+//! | [`install`] | Chromium, Node.js, Python and their packages, nginx, HAProxy, Redis, PostgreSQL, RabbitMQ, on Debian |
 //! | [`tidy`] | checks of the tree itself: lengths, leftovers, lock files, links |
 //! | [`floors`] | arrows between crates point down |
 //! | [`licences`] | licences of what we build on; known weaknesses, where they can be looked up |
