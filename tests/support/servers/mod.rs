@@ -14,9 +14,8 @@ mod postgres;
 mod rabbit;
 mod redis;
 
-pub use postgres::Postgres;
-pub use rabbit::Rabbit;
-pub use redis::Redis;
+#[allow(unused_imports)] // each test file uses its own part of it
+pub use {postgres::Postgres, rabbit::Rabbit, redis::Redis};
 
 use super::PATIENCE;
 use std::collections::hash_map::RandomState;
