@@ -32,6 +32,8 @@ codes! {
     Malformed = "malformed" BAD_REQUEST;
     /// No token, or not the server's.
     Unauthorized = "unauthorized" UNAUTHORIZED;
+    /// The key is known, and not for this.
+    Forbidden = "forbidden" FORBIDDEN;
     /// There is nothing at this path.
     NotFound = "not_found" NOT_FOUND;
     /// There is no such account.

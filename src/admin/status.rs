@@ -1,5 +1,6 @@
 //! `/healthz`, `/metrics`, `/api/v1/status`, `/api/v1/openapi.json`: how the server is.
 
+use super::keyring::Keyring;
 use super::login::WaysIn;
 use super::problem::{Code, Problem};
 use super::token::Token;
@@ -64,7 +65,7 @@ pub struct State {
     pub store: Arc<dyn Store>,
     pub ways_in: WaysIn,
     pub system: herald_actor::System,
-    pub token: Token,
+    pub keyring: Keyring,
     pub phase: PhaseCell,
     pub started: Instant,
     pub addresses: OnceLock<BTreeMap<&'static str, SocketAddr>>,
@@ -90,7 +91,7 @@ impl State {
             store,
             ways_in,
             system,
-            token,
+            keyring: Keyring::new(token),
             phase: PhaseCell(AtomicU8::new(Phase::Starting as u8)),
             started,
             addresses: OnceLock::new(),
