@@ -12,6 +12,7 @@
 //! | `accounts.rs` | from a uid and a password to what the store keeps |
 //! | `banner.rs` | what a ready server says |
 //! | `certificate.rs` | the certificate, or one for development |
+//! | `events/` | what happens, told to operators: a live stream, webhooks |
 //! | `files.rs` | files that are there whole or not at all |
 //! | `jwt/` | JWTs that let somebody in |
 //! | `tokens.rs` | one-time login tokens |
@@ -25,6 +26,8 @@ mod banner;
 mod certificate;
 mod cli;
 mod config;
+#[allow(dead_code)] // the hub follows
+mod events;
 mod files;
 mod jwt;
 mod log;

@@ -3,8 +3,10 @@
 //! The comments are shown to operators (in `etc/herald.toml` and `docs/config.md`) as they stand.
 
 use super::network::Networks;
-use super::schema::{bounds, key, settings};
+use super::schema::{bounds, key, section_many, section_name, section_type, set, settings, show};
 use super::value::{Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
+use super::words::{Uids, WebAddress};
+use crate::events::Kinds;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -249,6 +251,53 @@ settings! {
         body_bytes_max: usize = 1_048_576, 4_096..67_108_864 "bytes";
         /// Requests in work at a time; one more is answered with 429.
         requests_max: u32 = 256, 1..10_000 "requests";
+    }
+
+    /// What happens, told as it happens: `GET /api/v1/events`, and the ways out below (docs/events.md).
+    events Events {
+        /// The newest events, kept in memory so that a reader of `/api/v1/events` who comes back goes on
+        /// where it was. Who was away for longer is told so, and who is online now.
+        ring_bytes: usize = 8_388_608, 16_384..1_073_741_824 "bytes";
+        /// How long they are kept once nobody reads.
+        remember_secs: u32 = 600, 0..86_400 "seconds";
+        /// Readers of `/api/v1/events` at a time; one more is answered with 429.
+        readers_max: u32 = 64, 1..1_000 "readers";
+        /// A reader hears at least so often that the connection is alive.
+        heartbeat_secs: u32 = 15, 1..600 "seconds";
+        /// Events that wait for the database, of one way out; beyond it they are lost, logged and counted.
+        intake_bytes_max: usize = 67_108_864, 65_536..1_073_741_824 "bytes";
+        /// The file of events that one way out could not deliver; beyond it, it is begun anew, and one older
+        /// file is kept.
+        dead_letter_bytes_max: usize = 67_108_864, 4_096..1_073_741_824 "bytes";
+    }
+
+    /// A webhook: events are posted to it, signed, in batches, in order for each user, at least once.
+    [many] webhook Webhook {
+        /// Where to. A redirect is not followed.
+        url: Option<WebAddress> = None;
+        /// A file with the secret of the signatures: 32 characters at least. While the secret is being
+        /// changed it may have two, one on each line: both sign. "": `webhook-NAME.secret` in the data folder,
+        /// which is made on the first start. It is read again for each request.
+        secret_file: Option<PathBuf> = None;
+        /// A PEM file with certificates that are trusted beside those of the system.
+        ca_file: Option<PathBuf> = None;
+        /// Which events.
+        types: Kinds = Kinds::ALL;
+        /// Of whom.
+        uids: Uids = Uids::default();
+        /// Events in one request.
+        batch_events: u32 = 100, 1..1_000 "events";
+        /// A request ends with the event that brings it to this.
+        batch_bytes: usize = 262_144, 1_024..16_777_216 "bytes";
+        /// How long an answer may take.
+        timeout_secs: u32 = 10, 1..300 "seconds";
+        /// So often an event may be refused, or left without an answer; then it goes to the dead letters.
+        /// Tries that do not reach the receiver do not count.
+        tries_max: u32 = 16, 1..1_000 "tries";
+        /// The longest wait between two tries; it grows from half a second, and is random below that.
+        backoff_max_secs: u32 = 300, 1..3_600 "seconds";
+        /// How long an event is tried for in all; then it goes to the dead letters.
+        keep_secs: u32 = 259_200, 1..2_592_000 "seconds";
     }
 
     /// The log, on standard error. The environment variable RUST_LOG, when set, rules the level

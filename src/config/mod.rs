@@ -6,6 +6,7 @@
 //! | `value.rs` | how one value is read from TOML and shown as TOML |
 //! | `schema.rs` | the macro that turns `keys.rs` into structs and a table |
 //! | `network.rs` | lists of IP networks |
+//! | `words.rs` | lists of types of events and of uids; web addresses |
 //! | `read.rs` | a file against the table: unknown keys, wrong types, bounds, each with its place |
 //! | `reference.rs` | `etc/herald.toml` and `docs/config.md` from the table |
 
@@ -17,6 +18,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod value;
+mod words;
 
 pub use keys::{Config, Jwt, Limits, Log, Shaping, Tls};
 pub use network::Networks;

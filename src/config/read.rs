@@ -7,6 +7,9 @@ use std::fmt;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
+/// The longest name of a section that may be there several times. It stands in file names and metrics.
+const NAME_BYTES_MAX: usize = 32;
+
 /// Something that the file says and that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -26,14 +29,15 @@ impl fmt::Display for Problem {
 
 /// Reads a whole file; every problem of it, in its order.
 pub fn read(text: &str) -> Result<Config, Vec<Problem>> {
-    let mut reader = Reader { config: Config::default(), places: HashMap::new(), problems: Vec::new() };
+    let mut reader =
+        Reader { config: Config::default(), places: HashMap::new(), named: HashMap::new(), problems: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for e in errors {
         let what = e.message().lines().collect::<Vec<_>>().join("; ");
         reader.problem(e.span().unwrap_or(0..0), what);
     }
     if reader.problems.is_empty() {
-        reader.top(table.get_ref());
+        reader.table("", table.get_ref());
         reader.together();
     }
     if reader.problems.is_empty() {
@@ -54,74 +58,118 @@ struct Reader {
     config: Config,
     /// Where the file gives a key: (section, key).
     places: HashMap<(&'static str, &'static str), usize>,
+    /// Where the file gives a key of a section that may be there several times: (section, name, key); with
+    /// the key "", where it begins.
+    named: HashMap<(&'static str, String, &'static str), usize>,
     problems: Vec<(usize, String)>,
 }
 
+/// Where a key stands: its section, and the name of that section if there are several.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    section: &'static Section,
+    of: &'a str,
+}
+
+impl Place<'_> {
+    /// As in the file.
+    fn path(self) -> String {
+        if self.of.is_empty() { self.section.name.into() } else { format!("{}.{}", self.section.name, self.of) }
+    }
+}
+
 impl Reader {
-    fn top(&mut self, table: &DeTable<'_>) {
-        let Some((above, sections)) = SECTIONS.split_first() else {
-            return;
-        };
+    /// The table at this path, "" for the whole file.
+    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+        let own = SECTIONS.iter().find(|s| s.name == path && s.many.is_none());
         for (name, value) in table {
             let (at, name) = (name.span(), name.get_ref().as_ref());
-            if let Some(key) = above.keys.iter().find(|k| k.name == name) {
-                self.value(above, key, at, value);
-            } else if let Some(section) = sections.iter().find(|s| s.name == name) {
-                match value.get_ref() {
-                    DeValue::Table(table) => self.section(section, table),
-                    other => self.problem(
-                        value.span(),
-                        format!("`{name}` is a section, not a {}: write [{name}] and its keys below", other.type_str()),
-                    ),
+            let child = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            if let Some((section, key)) = own.and_then(|s| Some((s, s.keys.iter().find(|k| k.name == name)?))) {
+                self.value(Place { section, of: "" }, key, at, value);
+            } else if SECTIONS.iter().any(|s| within(s.name, &child)) {
+                match (value.get_ref(), SECTIONS.iter().find(|s| s.name == child && s.many.is_some())) {
+                    (DeValue::Table(table), Some(section)) => self.several(section, table),
+                    (DeValue::Table(table), None) => self.table(&child, table),
+                    (other, _) => self.no_section(&child, other, value.span()),
                 }
             } else {
-                self.unknown(above, at, name);
+                self.unknown(own, path, at, name);
             }
         }
     }
 
-    fn section(&mut self, section: &'static Section, table: &DeTable<'_>) {
+    /// The sections of one kind, each with a name.
+    fn several(&mut self, section: &'static Section, table: &DeTable<'_>) {
         for (name, value) in table {
-            match section.keys.iter().find(|k| k.name == name.get_ref().as_ref()) {
-                Some(key) => self.value(section, key, name.span(), value),
-                None => self.unknown(section, name.span(), name.get_ref()),
+            let (at, of) = (name.span(), name.get_ref().as_ref());
+            let DeValue::Table(keys) = value.get_ref() else {
+                let what = format!(
+                    "each [{0}] has a name: write [{0}.NAME] and `{of}` below it, with a name of your choice",
+                    section.name
+                );
+                self.problem(at, what);
+                continue;
+            };
+            if !is_name(of) {
+                let what = format!(
+                    "{of:?} is no name for a [{}]: it has 1 to {NAME_BYTES_MAX} of the characters a-z, 0-9, - and _",
+                    section.name
+                );
+                self.problem(at, what);
+                continue;
+            }
+            self.named.insert((section.name, of.to_owned(), ""), at.start);
+            if let Some(many) = &section.many {
+                (many.make)(&mut self.config, of);
+            }
+            for (name, value) in keys {
+                match section.keys.iter().find(|k| k.name == name.get_ref().as_ref()) {
+                    Some(key) => self.value(Place { section, of }, key, name.span(), value),
+                    None => self.unknown(Some(section), &format!("{}.{of}", section.name), name.span(), name.get_ref()),
+                }
             }
         }
     }
 
-    fn value(
-        &mut self,
-        section: &'static Section,
-        key: &'static Key,
-        at: Range<usize>,
-        value: &toml::Spanned<DeValue<'_>>,
-    ) {
-        self.places.insert((section.name, key.name), at.start);
-        if let Err(what) = (key.set)(&mut self.config, value.get_ref()) {
-            self.problem(value.span(), format!("`{}`: {what}", full_name(section, key.name)));
+    fn no_section(&mut self, path: &str, other: &DeValue<'_>, at: Range<usize>) {
+        let name = if SECTIONS.iter().any(|s| s.name == path && s.many.is_some()) { ".NAME" } else { "" };
+        self.problem(
+            at,
+            format!("`{path}` is a section, not a {}: write [{path}{name}] and its keys below", other.type_str()),
+        );
+    }
+
+    fn value(&mut self, place: Place<'_>, key: &'static Key, at: Range<usize>, value: &toml::Spanned<DeValue<'_>>) {
+        if place.of.is_empty() {
+            self.places.insert((place.section.name, key.name), at.start);
+        } else {
+            self.named.insert((place.section.name, place.of.to_owned(), key.name), at.start);
+        }
+        if let Err(what) = (key.set)(&mut self.config, place.of, value.get_ref()) {
+            self.problem(value.span(), format!("`{}`: {what}", full_name(&place.path(), key.name)));
         }
     }
 
-    fn unknown(&mut self, section: &Section, at: Range<usize>, name: &str) {
-        let mut here: Vec<&str> = section.keys.iter().map(|k| k.name).collect();
-        if section.name.is_empty() {
-            here.extend(SECTIONS.iter().skip(1).map(|s| s.name));
+    /// `own` is the section that the path names, if it has keys of its own.
+    fn unknown(&mut self, own: Option<&'static Section>, path: &str, at: Range<usize>, name: &str) {
+        let mut here: Vec<&str> = own.iter().flat_map(|s| s.keys).map(|k| k.name).collect();
+        if own.is_none_or(|s| s.many.is_none()) {
+            here.extend(sections_in(path));
         }
         let elsewhere = SECTIONS.iter().find(|s| s.keys.iter().any(|k| k.name == name));
         let hint = if let Some(like) = nearest(name, here.iter().copied()) {
             format!("did you mean `{like}`?")
         } else if let Some(other) = elsewhere {
-            match other.name {
-                "" => format!("`{name}` belongs above all sections"),
-                other => format!("`{name}` belongs in [{other}]"),
+            match (other.name, &other.many) {
+                ("", _) => format!("`{name}` belongs above all sections"),
+                (other, None) => format!("`{name}` belongs in [{other}]"),
+                (other, Some(_)) => format!("`{name}` belongs in [{other}.NAME]"),
             }
         } else {
             "nothing has a name like it".into()
         };
-        let place = match section.name {
-            "" => "at the top".into(),
-            name => format!("in [{name}]"),
-        };
+        let place = if path.is_empty() { "at the top".into() } else { format!("in [{path}]") };
         let what = format!("unknown key `{name}` {place}: {hint} (valid here: {})", here.join(", "));
         self.problem(at, what);
     }
@@ -181,6 +229,17 @@ impl Reader {
         if jwt.uid_claim.is_empty() {
             wrong.push(("jwt", "uid_claim", "`jwt.uid_claim` is empty; did you mean \"sub\"?".into()));
         }
+        let mut below = Vec::new();
+        for (name, webhook) in &c.webhook {
+            // One that is given and wrong is told already.
+            if webhook.url.is_none() && !self.named.contains_key(&("webhook", name.clone(), "url")) {
+                below.push((("webhook", name.clone(), ""), format!("`webhook.{name}` needs a `url`")));
+            }
+        }
+        for (place, what) in below {
+            let at = self.named.get(&place).copied().unwrap_or_default();
+            self.problem(at..at, what);
+        }
         for (section, key, what) in wrong {
             let at = self.places.get(&(section, key)).copied().unwrap_or_default();
             self.problem(at..at, what);
@@ -192,11 +251,29 @@ impl Reader {
     }
 }
 
-fn full_name(section: &Section, key: &str) -> String {
-    match section.name {
-        "" => key.into(),
-        section => format!("{section}.{key}"),
-    }
+fn full_name(path: &str, key: &str) -> String {
+    if path.is_empty() { key.into() } else { format!("{path}.{key}") }
+}
+
+/// Is this the section at the path, or one below it?
+fn within(section: &str, path: &str) -> bool {
+    section.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The names of the sections that may stand in the one at the path, each once.
+pub fn sections_in(path: &str) -> Vec<&'static str> {
+    let below = SECTIONS.iter().filter_map(|s| match path {
+        "" => Some(s.name),
+        path => s.name.strip_prefix(path)?.strip_prefix('.'),
+    });
+    let mut names: Vec<&str> = below.filter_map(|name| name.split('.').next()).filter(|n| !n.is_empty()).collect();
+    names.dedup();
+    names
+}
+
+fn is_name(name: &str) -> bool {
+    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(byte)
 }
 
 fn placed(text: &str, at: usize, what: String) -> Problem {

@@ -25,20 +25,31 @@ pub struct Key {
     pub doc: &'static [&'static str],
     /// What its value may be, in words.
     pub kind: fn() -> String,
-    /// Reads a value of the file into its place.
-    pub set: fn(&mut Config, &DeValue<'_>) -> Result<(), String>,
-    /// Its value in this configuration, as TOML.
-    pub show: fn(&Config) -> String,
+    /// Reads a value of the file into its place. The text is the name of a section that may be there
+    /// several times, else "".
+    pub set: fn(&mut Config, &str, &DeValue<'_>) -> Result<(), String>,
+    /// Its value in this configuration, as TOML; the default when there is no section of this name.
+    pub show: fn(&Config, &str) -> String,
 }
 
 /// A table of the file. The first one has no name: it is what stands above all tables.
 pub struct Section {
-    /// As in `[name]`.
+    /// As in `[name]`; it may have dots.
     pub name: &'static str,
+    /// When it may be there several times, as `[name.NAME]`.
+    pub many: Option<Many>,
     /// What it is for.
     pub doc: &'static [&'static str],
     /// In the order in which they are shown.
     pub keys: &'static [Key],
+}
+
+/// A section that may be there several times.
+pub struct Many {
+    /// It is there, with defaults until something is read.
+    pub make: fn(&mut Config, &str),
+    /// The names it has in this configuration.
+    pub names: fn(&Config) -> Vec<String>,
 }
 
 macro_rules! bounds {
@@ -51,28 +62,91 @@ macro_rules! bounds {
 }
 
 macro_rules! key {
-    ([$($path:tt)+], $key:ident, $ty:ty, [$($doc:literal)*], [$($bounds:tt)*]) => {
+    ($place:tt, $key:ident, $ty:ty, [$($doc:literal)*], [$($bounds:tt)*]) => {
         $crate::config::schema::Key {
             name: stringify!($key),
             doc: &[$($doc),*],
             kind: || <$ty as $crate::config::value::Value>::kind(&bounds!($($bounds)*)),
-            set: |config, value| {
-                config.$($path)+ =
-                    <$ty as $crate::config::value::Value>::read(value, &bounds!($($bounds)*))?;
+            set: |config, of, value| {
+                let read = <$ty as $crate::config::value::Value>::read(value, &bounds!($($bounds)*))?;
+                set!($place, $key, config, of, read);
                 Ok(())
             },
-            show: |config| $crate::config::value::Value::show(&config.$($path)+),
+            show: |config, of| show!($place, $key, config, of),
         }
     };
 }
 
-/// `key: type = default, min..max "unit";` under a doc comment, in sections.
+macro_rules! set {
+    ([top], $key:ident, $config:ident, $of:ident, $read:ident) => {{
+        let _ = $of; // it is there once
+        $config.$key = $read;
+    }};
+    ([many $section:ident $Section:ident], $key:ident, $config:ident, $of:ident, $read:ident) => {
+        $config.$section.entry($of.to_owned()).or_default().$key = $read
+    };
+    ([$section:ident $Section:ident], $key:ident, $config:ident, $of:ident, $read:ident) => {{
+        let _ = $of; // it is there once
+        $config.$section.$key = $read;
+    }};
+}
+
+macro_rules! show {
+    ([top], $key:ident, $config:ident, $of:ident) => {{
+        let _ = $of; // it is there once
+        $crate::config::value::Value::show(&$config.$key)
+    }};
+    ([many $section:ident $Section:ident], $key:ident, $config:ident, $of:ident) => {
+        match $config.$section.get($of) {
+            Some(section) => $crate::config::value::Value::show(&section.$key),
+            None => $crate::config::value::Value::show(&$Section::default().$key),
+        }
+    };
+    ([$section:ident $Section:ident], $key:ident, $config:ident, $of:ident) => {{
+        let _ = $of; // it is there once
+        $crate::config::value::Value::show(&$config.$section.$key)
+    }};
+}
+
+macro_rules! section_type {
+    (many $Section:ident) => { std::collections::BTreeMap<String, $Section> };
+    ($Section:ident) => { $Section };
+}
+
+macro_rules! section_many {
+    (many $section:ident) => {
+        Some($crate::config::schema::Many {
+            make: |config, of| {
+                config.$section.entry(of.to_owned()).or_default();
+            },
+            names: |config| config.$section.keys().cloned().collect(),
+        })
+    };
+    ($section:ident) => {
+        None
+    };
+}
+
+macro_rules! section_name {
+    ($section:ident) => {
+        stringify!($section)
+    };
+    ($section:ident $name:literal) => {
+        $name
+    };
+}
+
+/// `key: type = default, min..max "unit";` under a doc comment, in sections. `[many]` before a section: it
+/// may be there several times, each with a name. `["a.b"]`: its name in the file.
 macro_rules! settings {
+    (@keys $place:tt $( [$key:ident $ty:ty [$($doc:literal)*] [$($bounds:tt)*]] )*) => {
+        &[ $( key!($place, $key, $ty, [$($doc)*], [$($bounds)*]), )* ]
+    };
     (
         { $( $(#[doc = $tdoc:literal])* $tkey:ident : $tty:ty = $tdefault:expr $(, $tmin:literal .. $tmax:literal $tunit:literal)? ; )* }
         $(
             $(#[doc = $sdoc:literal])*
-            $section:ident $Section:ident
+            $([$($form:ident)? $($name:literal)?])? $section:ident $Section:ident
             { $( $(#[doc = $doc:literal])* $key:ident : $ty:ty = $default:expr $(, $min:literal .. $max:literal $unit:literal)? ; )* }
         )*
     ) => {
@@ -80,11 +154,11 @@ macro_rules! settings {
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
             $( $(#[doc = $tdoc])* pub $tkey: $tty, )*
-            $( $(#[doc = $sdoc])* pub $section: $Section, )*
+            $( $(#[doc = $sdoc])* pub $section: section_type!($($($form)?)? $Section), )*
         }
         impl Default for Config {
             fn default() -> Config {
-                Config { $( $tkey: $tdefault, )* $( $section: $Section::default(), )* }
+                Config { $( $tkey: $tdefault, )* $( $section: Default::default(), )* }
             }
         }
         $(
@@ -103,15 +177,17 @@ macro_rules! settings {
         pub const SECTIONS: &[$crate::config::schema::Section] = &[
             $crate::config::schema::Section {
                 name: "",
+                many: None,
                 doc: &[],
-                keys: &[ $( key!([$tkey], $tkey, $tty, [$($tdoc)*], [$($tmin .. $tmax $tunit)?]), )* ],
+                keys: &[ $( key!([top], $tkey, $tty, [$($tdoc)*], [$($tmin .. $tmax $tunit)?]), )* ],
             },
             $( $crate::config::schema::Section {
-                name: stringify!($section),
+                name: section_name!($section $($($name)?)?),
+                many: section_many!($($($form)?)? $section),
                 doc: &[$($sdoc),*],
-                keys: &[ $( key!([$section . $key], $key, $ty, [$($doc)*], [$($min .. $max $unit)?]), )* ],
+                keys: settings!(@keys [$($($form)?)? $section $Section] $( [$key $ty [$($doc)*] [$($min .. $max $unit)?]] )*),
             }, )*
         ];
     };
 }
-pub(super) use {bounds, key, settings};
+pub(super) use {bounds, key, section_many, section_name, section_type, set, settings, show};

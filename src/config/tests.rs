@@ -5,7 +5,7 @@ use expect_test::{Expect, expect, expect_file};
 
 /// What the file's problems are, one on each line. TOP stands for all that may be at the top.
 fn check(text: &str, expected: Expect) {
-    let sections = SECTIONS.iter().skip(1).map(|section| section.name);
+    let sections = super::read::sections_in("");
     let top: Vec<&str> = SECTIONS[0].keys.iter().map(|key| key.name).chain(sections).collect();
     let found = match read(text) {
         Ok(_) => "fine".into(),
@@ -26,10 +26,17 @@ fn the_example_file_is_the_defaults_and_names_every_key() {
     assert_eq!(read(text), Ok(Config::default()));
     let table: toml::Table = text.parse().expect("it is TOML");
     for section in SECTIONS {
-        let there = match section.name {
-            "" => &table,
-            name => table[name].as_table().expect("a section"),
+        if section.many.is_some() {
+            assert!(text.contains(&format!("\n#[{}.NAME]\n", section.name)), "{} is not shown", section.name);
+            for key in section.keys {
+                assert!(text.contains(&format!("\n#{} = ", key.name)), "{} is not shown", key.name);
+            }
+            continue;
+        }
+        let within = |table, name: &str| -> &toml::Table {
+            toml::Table::get(table, name).and_then(|t| t.as_table()).expect("a section")
         };
+        let there = section.name.split('.').filter(|name| !name.is_empty()).fold(&table, within);
         for key in section.keys {
             assert!(there.contains_key(key.name), "{}.{} is not in the file", section.name, key.name);
         }
@@ -59,8 +66,15 @@ plain_without_tls = "loopback"
 [log]
 level = "warn"
 format = "json"
+[webhook.crm]
+url = "https://crm.example/herald?a=b"
+types = ["user", "message.stored"]
+uids = ["alice", "bob"]
+[webhook.log-1]
+url = "http://127.0.0.1:9/"
 "#;
     let config = read(text).expect("it is right");
+    assert_eq!(config.webhook.keys().collect::<Vec<_>>(), ["crm", "log-1"]);
     assert_eq!(config.listen.xmpps, None);
     assert_eq!(config.auth.plain_without_tls, PlainWithoutTls::Loopback);
     for comments in [false, true] {
@@ -194,4 +208,51 @@ fn keys_that_do_not_go_together_are_refused() {
     );
     check("[listen]\nhttp = '127.0.0.1:5222'", expect!["2:1: `listen.http` and `listen.xmpp` are both 127.0.0.1:5222"]);
     check("[listen]\nhttp = '127.0.0.1:0'\nhttps = '127.0.0.1:0'", expect!["fine"]);
+}
+
+#[test]
+fn sections_that_may_be_there_several_times_have_names() {
+    check(
+        "[webhook]\nurl = 'https://a.example/'",
+        expect!["2:1: each [webhook] has a name: write [webhook.NAME] and `url` below it, with a name of your choice"],
+    );
+    check(
+        "[webhook.crm]\nurl = 'https://a.example/'\nuls = ''",
+        expect![
+            "3:1: unknown key `uls` in [webhook.crm]: nothing has a name like it (valid here: url, secret_file, ca_file, types, uids, batch_events, batch_bytes, timeout_secs, tries_max, backoff_max_secs, keep_secs)"
+        ],
+    );
+    check(
+        "[webhook.crm]\ntimeout_secs = 5\n[webhook.b]",
+        expect![[r#"
+        1:10: `webhook.crm` needs a `url`
+        3:10: `webhook.b` needs a `url`"#]],
+    );
+    check(
+        "[webhook.\"C R M\"]\nurl = 'https://a.example/'",
+        expect![[r#"1:10: "C R M" is no name for a [webhook]: it has 1 to 32 of the characters a-z, 0-9, - and _"#]],
+    );
+    check(
+        "[webhook.crm]\nurl = 'ftp://a.example/'\ntypes = ['user.onlin']",
+        expect![[r#"
+            2:7: `webhook.crm.url`: "ftp://a.example/" is no such address; it must be an address such as "https://crm.example/herald", without a password in it
+            3:9: `webhook.crm.types`: "user.onlin" is no type of event; did you mean "user.online"?"#]],
+    );
+    check(
+        "[webhook.crm]\nurl = 'https://user:word@a.example/'\ntypes = ['cats']\ntimeout_secs = 0",
+        expect![[r#"
+            2:7: `webhook.crm.url`: "https://user:word@a.example/" is no such address; it must be an address such as "https://crm.example/herald", without a password in it
+            3:9: `webhook.crm.types`: "cats" is no type of event; there are server, session, user, presence, message, server.started, session.up, session.down, user.online, user.offline, presence.changed, message.stored, message.delivered, message.expired
+            4:16: `webhook.crm.timeout_secs`: 0 is out of range; it must be a number of seconds, 1 to 300"#]],
+    );
+    check(
+        "webhook = 'https://a.example/'",
+        expect!["1:11: `webhook` is a section, not a string: write [webhook.NAME] and its keys below"],
+    );
+    check(
+        "batch_events = 5",
+        expect![
+            "1:1: unknown key `batch_events` at the top: `batch_events` belongs in [webhook.NAME] (valid here: TOP)"
+        ],
+    );
 }
