@@ -59,6 +59,11 @@ impl UserActor {
                 Ask::Store(query) => self.ask_store(query, ctx),
                 Ask::Keep(number, message) => self.keep(number, message, ctx),
                 Ask::Mark(ids) => self.mark(ids, ctx),
+                Ask::Tell(event) => {
+                    if let Some(observer) = self.world.observer.get() {
+                        observer.event(now.unix_ms, *event);
+                    }
+                }
                 Ask::Stop => drop(ctx.stop_when_idle()), // with mail waiting it goes on, and is asked again
             }
         }
@@ -124,6 +129,10 @@ impl Actor for UserActor {
             Input::Sent(_, stanza) => stanza,
             Input::Arrived(parcel) => &parcel.stanza,
             Input::Push(pushed) => &pushed.parcel.stanza,
+            Input::Screen(_, what) => match what.0.iter().find_map(|p| p.as_ref().ok()) {
+                Some(parcel) => &parcel.stanza,
+                None => return 0,
+            },
             _ => return 0,
         };
         u32::try_from(stanza.bytes_len() + STANZA_BYTES_BESIDE).unwrap_or(u32::MAX)

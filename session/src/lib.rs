@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`sessions`] | the session manager: who has an actor, binding, sendto, presence, drain |
 //! | [`link`] | what a connection driver is to a user, and what it is handed |
+//! | [`push`] | what a backend asks, and is told |
+//! | [`events`] | what happens to users, for somebody who watches |
 //! | [`hooks`] | how a feature hangs itself on the user actor |
 //! | [`user`] | the user as a machine without I/O: resources, roster, presence, delivery |
 //! | [`subscription`] | the state machine of RFC 6121 section 3 and appendix A, as tables |
@@ -16,9 +18,12 @@
 mod actor;
 pub mod clock;
 pub mod delivery;
+pub mod events;
 pub mod hooks;
 pub mod link;
 pub mod push;
+mod seat;
+mod sendto;
 pub mod sessions;
 pub mod settings;
 pub mod subscription;
@@ -27,8 +32,12 @@ mod world;
 
 pub use actor::MAILBOX_BYTES_MAX;
 pub use clock::{Clock, Now, SystemClock};
+pub use events::{Event, Observer};
 pub use hooks::{Module, Modules, Turn};
 pub use link::{Binding, Close, Copies, Delivery, Link, LinkInfo, Parcel, Receipt, Transport};
-pub use push::{Keep, PresenceInfo, Push, ResourceInfo, SendtoResult, SendtoState, SessionInfo, Stats, Uid};
-pub use sessions::{Gone, Seat, Sessions};
+pub use push::{
+    Keep, OnlyIf, PresenceInfo, Push, ResourceInfo, SendtoResult, SendtoState, SessionInfo, Stats, Terms, Uid, WhenFull,
+};
+pub use seat::{Gone, Seat};
+pub use sessions::Sessions;
 pub use settings::Settings;

@@ -9,12 +9,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A bound connection, as its user sees it. Calls come from the user's actor and must not wait.
 ///
 /// The other direction is [`Seat`](crate::Seat), which the driver of the connection holds.
+///
+/// There are two kinds. Most *acknowledge*: they are handed what was kept, and say [`Seat::acked`](crate::Seat::acked)
+/// for each delivery that has a receipt. Those whose transport [follows](Transport::follows) the log have a cursor: the
+/// number of the last kept message that their client has. They read from the store what is behind it, and take live
+/// deliveries with a receipt for a hint: the stanza is as it was kept, without the stamps of the modules, and one that does not
+/// come next, or finds no room, is read from the store later. They say [`Seat::read_to`](crate::Seat::read_to) when the
+/// client has acknowledged, and are never handed kept messages page by page.
 pub trait Link: Send + Sync + 'static {
     /// Takes a stanza to write to the client.
     ///
     /// `Err` gives it back: the link is full or gone. Its user then hands it nothing more until
     /// [`Seat::room`](crate::Seat::room), or closes it with [`Close::ResourceFull`] and waits for
-    /// [`Seat::unbind`](crate::Seat::unbind).
+    /// [`Seat::unbind`](crate::Seat::unbind). One that follows the log never gives back what has a receipt; a message
+    /// that it does give back is let go, anything else that cannot be sent back closes it.
     fn deliver(&self, delivery: Delivery) -> Result<(), Delivery>;
     /// Ends the connection: the driver sends the stream error, then unbinds its seat and gives back
     /// what it had not delivered. A second call changes nothing.
@@ -37,8 +45,9 @@ pub struct Delivery {
     pub stanza: Arc<Stanza>,
     /// To be written instead of the stanza's own `to`.
     pub to: Option<Jid>,
-    /// When there is one, the user wants to hear [`Seat::acked`](crate::Seat::acked) once the stanza
-    /// is written (TCP, WebSocket) or acknowledged (BOSH).
+    /// When there is one, the message is kept under this number, and the user wants to hear
+    /// [`Seat::acked`](crate::Seat::acked) once the stanza is written (TCP, WebSocket) or acknowledged (BOSH); from
+    /// one that follows the log [`Seat::read_to`](crate::Seat::read_to).
     pub receipt: Option<Receipt>,
     /// When other resources got it too. To be left as it is.
     pub copies: Option<Copies>,
@@ -87,18 +96,34 @@ pub enum Transport {
     Tcp,
     Bosh,
     Websocket,
+    Comet,
+    Stomp,
+    Herald,
 }
 
 impl Transport {
     /// All of them, in the order of [`Stats::sessions`](crate::Stats::sessions).
-    pub const ALL: [Transport; 3] = [Transport::Tcp, Transport::Bosh, Transport::Websocket];
+    pub const ALL: [Transport; Transport::COUNT] = {
+        use Transport::{Bosh, Comet, Herald, Stomp, Tcp, Websocket};
+        [Tcp, Bosh, Websocket, Comet, Stomp, Herald]
+    };
+    /// How many there are.
+    pub const COUNT: usize = 6;
 
-    /// `tcp`, `bosh` or `websocket`.
+    /// Does it follow the log? See [`Link`].
+    pub fn follows(self) -> bool {
+        matches!(self, Transport::Comet | Transport::Stomp | Transport::Herald)
+    }
+
+    /// `tcp`, `bosh`, `websocket`, `comet`, `stomp` or `herald`.
     pub fn as_str(self) -> &'static str {
         match self {
             Transport::Tcp => "tcp",
             Transport::Bosh => "bosh",
             Transport::Websocket => "websocket",
+            Transport::Comet => "comet",
+            Transport::Stomp => "stomp",
+            Transport::Herald => "herald",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a backend asks of the sessions, and what it is told.
 
-use crate::link::LinkInfo;
+use crate::link::{LinkInfo, Transport};
 use compact_str::CompactString;
 use herald_xmpp::{FullJid, Resource, Stanza};
 
@@ -13,20 +13,71 @@ pub struct Push {
     /// A message (its `to` is passed over, a missing `from` is our domain). Other kinds are refused
     /// as [`SendtoState::Invalid`].
     pub stanza: Stanza,
-    /// Is it kept for who is not there?
-    pub keep: Keep,
+    /// On which terms.
+    pub terms: Terms,
 }
 
-/// Is a message kept for a user without a resource that takes it?
+/// On which terms a message is handed out and kept. All its receivers share them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Is it kept?
+    pub keep: Keep,
+    /// From when on nobody wants it kept, in milliseconds since 1970 UTC. `None`: what the modules say.
+    pub expires_ms: Option<i64>,
+    /// A newer message with the same key takes the place of one that is still pending.
+    pub collapse: Option<CompactString>,
+    /// This resource is not handed it while it is being sent. It may find it in the log.
+    pub exclude: Option<Resource>,
+    /// Only when the user is in this state.
+    pub only_if: OnlyIf,
+    /// Names the message for 24 hours: a second one of the same user with the same name is neither kept
+    /// nor handed out, and its answer bears the first one's number. What is never kept has no such memory.
+    pub once: Option<CompactString>,
+    /// One body for all who get it, kept once under this number and referenced.
+    pub shared: Option<u128>,
+    /// What if as many messages are kept for the user as may be?
+    pub when_full: WhenFull,
+}
+
+impl Terms {
+    /// The usual ones, but for what is said about keeping.
+    pub fn keep(keep: Keep) -> Terms {
+        Terms { keep, ..Terms::default() }
+    }
+}
+
+/// Is a message kept?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// As a message from another user would be: what the modules say.
+    /// As a message from another user would be: what the modules say, when nobody takes it.
     #[default]
     Usual,
     /// Never: who is not there does not get it.
     Never,
-    /// Until then, in milliseconds since 1970 UTC.
-    Until(i64),
+    /// When nobody takes it, whatever the modules say.
+    IfOffline,
+    /// Always: it is durable, and has its number, before anybody is handed it.
+    Always,
+}
+
+/// In which state must the user be? Who has an available resource is online.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // each line says it all
+pub enum OnlyIf {
+    #[default]
+    Any,
+    Online,
+    Offline,
+}
+
+/// What becomes of a message when [`offline_max`](crate::Settings::offline_max) are pending for its user?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is refused: [`SendtoState::Full`].
+    #[default]
+    Refuse,
+    /// It goes to the log, for who reads that, and is given to nobody unasked.
+    LogOnly,
 }
 
 /// What became of a push, for one user.
@@ -38,17 +89,21 @@ pub struct SendtoResult {
     pub state: SendtoState,
     /// How many sessions it was handed to.
     pub sessions: u32,
-    /// Its number among the user's kept messages, when it was stored.
+    /// Its number among the user's kept messages, when it is kept.
     pub id: Option<u64>,
+    /// It was there already, by [`Terms::once`]: the number is that of the first, and nobody was handed it again.
+    pub repeated: bool,
 }
 
 /// What became of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SendtoState {
-    /// Handed to one session or more.
+    /// Handed to one session or more. With a number it is kept, too, durably.
     Delivered,
     /// Kept, durably, before this was said.
     Stored,
+    /// The user is not in the state that [`Terms::only_if`] asks for.
+    Skipped,
     /// Nobody was there, and it was not to be kept.
     Dropped,
     /// There is no such account.
@@ -57,6 +112,8 @@ pub enum SendtoState {
     Full,
     /// The stanza is no message.
     Invalid,
+    /// What the user's own messages must pass did not let it pass ([`Sessions::send_as`](crate::Sessions::send_as)).
+    Refused,
     /// The store failed, or the server is going down: it may or may not be kept.
     Failed,
 }
@@ -67,10 +124,12 @@ impl SendtoState {
         match self {
             SendtoState::Delivered => "delivered",
             SendtoState::Stored => "stored",
+            SendtoState::Skipped => "skipped",
             SendtoState::Dropped => "dropped",
             SendtoState::NoSuchUser => "no_such_user",
             SendtoState::Full => "full",
             SendtoState::Invalid => "invalid",
+            SendtoState::Refused => "refused",
             SendtoState::Failed => "failed",
         }
     }
@@ -83,6 +142,8 @@ pub struct PresenceInfo {
     pub uid: Uid,
     /// Bound resources, the one with the highest priority first. Empty when offline or unknown.
     pub resources: Vec<ResourceInfo>,
+    /// Since when the user is online, in milliseconds since 1970 UTC.
+    pub since_ms: Option<i64>,
 }
 
 impl PresenceInfo {
@@ -125,8 +186,8 @@ pub struct SessionInfo {
 pub struct Stats {
     /// User actors now.
     pub actors: u64,
-    /// Bound resources now, in the order of [`Transport::ALL`](crate::Transport::ALL).
-    pub sessions: [u64; 3],
+    /// Bound resources now, in the order of [`Transport::ALL`].
+    pub sessions: [u64; Transport::COUNT],
     /// Resources bound.
     pub binds: u64,
     /// Stanzas clients sent.

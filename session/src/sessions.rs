@@ -1,17 +1,20 @@
-//! The session manager: who has an actor, and every way in from outside.
+//! The session manager: who has an actor, and every way in from outside. Messages of a backend are in
+//! [`sendto`](crate::sendto).
 
 use crate::actor::UserActor;
 use crate::clock::Clock;
+use crate::events::Observer;
 use crate::hooks::Modules;
-use crate::link::{Binding, Close, Delivery, Link, Parcel, Receipt, Transport};
-use crate::push::{PresenceInfo, Push, SendtoResult, SendtoState, SessionInfo, Stats, Uid};
+use crate::link::{Binding, Close, Link};
+use crate::push::{PresenceInfo, SessionInfo, Stats, Uid};
+use crate::seat::{Pending, Place, Seat};
 use crate::settings::Settings;
-use crate::user::{Bind, Input, Outcome, Pushed, Shared};
+use crate::user::{Bind, Input, Shared};
 use crate::world::{Counters, World};
-use herald_actor::{Addr, Policy, Registry, TrySendError};
+use herald_actor::{Policy, Registry};
 use herald_storage::Store;
 use herald_xmpp::stanza::Condition;
-use herald_xmpp::{BareJid, FullJid, Jid, Kind, Resource, Stanza, StanzaError};
+use herald_xmpp::{BareJid, FullJid, Jid, Resource, StanzaError};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,15 +22,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-/// The seat's user is gone: the connection has been told to close, or will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the user's actor is gone")]
-pub struct Gone;
-
 /// The session manager. Cloning shares it.
 #[derive(Clone)]
 pub struct Sessions {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
 }
 
 impl Sessions {
@@ -42,7 +40,7 @@ impl Sessions {
         clock: Arc<dyn Clock>,
     ) -> Sessions {
         let world = Arc::new(World {
-            shared: Arc::new(Shared { settings, modules }),
+            shared: Arc::new(Shared::new(settings, modules)),
             store,
             clock,
             counters: Counters::default(),
@@ -51,6 +49,7 @@ impl Sessions {
             bindings: AtomicU64::new(1),
             runtime: Handle::try_current().ok(),
             users: OnceLock::new(),
+            observer: OnceLock::new(),
         });
         let for_users = world.clone();
         world.users.get_or_init(|| {
@@ -105,51 +104,13 @@ impl Sessions {
         }
     }
 
-    /// Sends a message to these users; the answers are in the order of the question. A `stored` one
-    /// is durable when this returns.
-    ///
-    /// It goes to all available resources of a user whose priority is not negative.
-    pub async fn sendto(&self, to: Vec<Uid>, what: Push) -> Vec<SendtoResult> {
-        let Push { mut stanza, keep } = what;
-        let said = |state| Outcome { state, sessions: 0, id: None };
-        if !matches!(stanza.kind, Kind::Message(_)) || stanza.is_error() {
-            return to.into_iter().map(|uid| result(uid, said(SendtoState::Invalid))).collect();
-        }
-        if stanza.from.is_none() {
-            stanza.from = self.server_jid().map(Into::into);
-        }
-        stanza.to = None;
-        let stanza = Arc::new(stanza);
-        let asked: Vec<_> = to
-            .into_iter()
-            .map(|uid| {
-                let Some(user) = self.jid_of(&uid) else { return (uid, Err(SendtoState::NoSuchUser)) };
-                let (answer, answered) = oneshot::channel();
-                let parcel = Parcel { stanza: stanza.clone(), to: Some(user.clone().into()) };
-                let pushed = Input::Push(Box::new(Pushed { parcel, keep, answer }));
-                (uid, self.try_tell(&user, pushed).map(|()| answered))
-            })
-            .collect();
-        let mut results = Vec::with_capacity(asked.len());
-        for (uid, asked) in asked {
-            let outcome = match asked {
-                Ok(answered) => answered.await.unwrap_or(said(SendtoState::Failed)),
-                Err(state) => said(state),
-            };
-            results.push(result(uid, outcome));
-        }
-        results
-    }
-
     /// Who of them is there, in the order of the question. Starts no actor.
     pub async fn presence(&self, uids: &[Uid]) -> Vec<PresenceInfo> {
         let mut infos = Vec::with_capacity(uids.len());
         for uid in uids {
-            let mut info = PresenceInfo { uid: uid.clone(), resources: Vec::new() };
-            if let Some(there) = self.look(self.jid_of(uid).as_deref(), Input::Presence).await {
-                info.resources = there.resources;
-            }
-            infos.push(info);
+            let there = self.look(self.jid_of(uid).as_deref(), Input::Presence).await;
+            let (resources, since_ms) = there.map(|there| (there.resources, there.since_ms)).unwrap_or_default();
+            infos.push(PresenceInfo { uid: uid.clone(), resources, since_ms });
         }
         infos
     }
@@ -185,6 +146,19 @@ impl Sessions {
     pub async fn kick(&self, user: &BareJid, resource: Option<Resource>, why: &str) -> u32 {
         let why = Close::Kicked(why.into());
         self.look(Some(user), |answer| Input::Close(Box::new((resource, why, answer)))).await.unwrap_or(0)
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.world.store
+    }
+
+    /// Tells somebody what happens from now on. To be called once, before anybody is let in; a second one is not told.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.world.observer.set(observer).is_err() {
+            return tracing::error!("somebody watches already; the second is not told anything");
+        }
+        self.world.shared.watch();
     }
 
     /// Counters.
@@ -237,147 +211,14 @@ impl Sessions {
         answered.await.ok()
     }
 
-    /// Puts mail into the mailbox of a user, started when there is none; never waits.
-    fn try_tell(&self, user: &BareJid, input: Input) -> Result<(), SendtoState> {
-        let mut input = input;
-        loop {
-            match self.world.user(user).try_send(input) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Full(_)) => return Err(SendtoState::Full),
-                Err(TrySendError::Closed(back)) => input = back,
-            }
-        }
-    }
-
-    /// A uid is a localpart, or a bare JID of our domain.
-    fn jid_of(&self, uid: &str) -> Option<BareJid> {
+    /// The user that a uid names: a localpart, or a bare JID of our domain. There may be no such account.
+    pub fn jid_of(&self, uid: &str) -> Option<BareJid> {
         let domain = self.world.shared.settings.domain.as_str();
         match uid.split_once('@') {
             None => BareJid::new(Some(uid), domain).ok(),
             Some(_) => uid.parse().ok().filter(|jid: &BareJid| jid.domain() == domain),
         }
     }
-
-    fn server_jid(&self) -> Option<BareJid> {
-        BareJid::new(None, &self.world.shared.settings.domain).ok()
-    }
-}
-
-/// One bound resource, held by the driver of its connection. Dropping it unbinds it.
-pub struct Seat {
-    jid: FullJid,
-    place: Option<Place>, // until it is given up
-}
-
-/// What a seat stands on.
-struct Place {
-    world: Arc<World>,
-    addr: Addr<UserActor>,
-    binding: Binding,
-    transport: Transport,
-}
-
-/// A seat that is asked for. Dropped before the answer, it unbinds what may be bound by then.
-struct Pending<'a> {
-    place: Option<Place>,
-    user: &'a BareJid,
-}
-
-impl Seat {
-    /// The address that was bound.
-    pub fn jid(&self) -> &FullJid {
-        &self.jid
-    }
-    /// Hands over a stanza the client sent, its `from` stamped with [`Seat::jid`]. Waits while the
-    /// user's mailbox is full: so long the driver should not read on.
-    pub async fn send(&self, stanza: impl Into<Arc<Stanza>>) -> Result<(), Gone> {
-        let Some(place) = &self.place else { return Err(Gone) };
-        place.world.counters.sent.add(1);
-        place.addr.send(Input::Sent(place.binding, stanza.into())).await.map_err(|_| Gone)
-    }
-    /// The same without waiting: almost always there is room. `Ok(Some)` gives the stanza back when there
-    /// is none, for [`Seat::send`].
-    pub fn try_send(&self, stanza: impl Into<Arc<Stanza>>) -> Result<Option<Arc<Stanza>>, Gone> {
-        let Some(place) = &self.place else { return Err(Gone) };
-        match place.addr.try_send(Input::Sent(place.binding, stanza.into())) {
-            Ok(()) => {
-                place.world.counters.sent.add(1);
-                Ok(None)
-            }
-            Err(TrySendError::Full(Input::Sent(_, stanza))) => Ok(Some(stanza)),
-            Err(_) => Err(Gone),
-        }
-    }
-    /// The seat is held by another connection now.
-    pub fn moved(&mut self, transport: Transport) {
-        if let Some(place) = &mut self.place {
-            let sessions = &place.world.counters.sessions;
-            sessions[transport as usize].add(1);
-            sessions[place.transport as usize].sub(1);
-            place.transport = transport;
-        }
-    }
-    /// What had this receipt is written, or acknowledged. Never waits.
-    pub fn acked(&self, receipt: Receipt) {
-        if let Some(place) = &self.place {
-            let input = Input::Acked(place.binding, receipt);
-            place.world.tell(&self.jid.to_bare(), place.addr.clone(), input);
-        }
-    }
-    /// The link has refused something ([`Link::deliver`]) and has room again: at least half of what it
-    /// takes. Never waits.
-    pub fn room(&self) {
-        if let Some(place) = &self.place {
-            place.world.tell(&self.jid.to_bare(), place.addr.clone(), Input::Room(place.binding));
-        }
-    }
-    /// The connection is over. What it did not deliver, oldest first, goes to another resource or to the
-    /// store; one unavailable presence goes out. Never waits.
-    pub fn unbind(mut self, undelivered: Vec<Delivery>) {
-        self.give_up(undelivered);
-    }
-
-    fn give_up(&mut self, undelivered: Vec<Delivery>) {
-        if let Some(place) = self.place.take() {
-            place.give_up(&self.jid.to_bare(), undelivered);
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.give_up(Vec::new());
-    }
-}
-
-impl Pending<'_> {
-    fn seated(mut self, jid: FullJid) -> Seat {
-        Seat { jid, place: self.place.take() }
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.give_up(self.user, Vec::new());
-        }
-    }
-}
-
-impl Place {
-    fn give_up(self, user: &BareJid, undelivered: Vec<Delivery>) {
-        let Place { world, addr, binding, transport } = self;
-        // A user that is not running any more has nothing bound; only messages are worth waking it for.
-        if !undelivered.is_empty() || !addr.is_closed() {
-            world.tell(user, addr, Input::Unbind(binding, undelivered));
-        }
-        world.counters.sessions[transport as usize].sub(1);
-        world.left.notify_waiters();
-    }
-}
-
-fn result(uid: Uid, outcome: Outcome) -> SendtoResult {
-    SendtoResult { uid, state: outcome.state, sessions: outcome.sessions, id: outcome.id }
 }
 
 /// Sessions are in the order of their users, then of their resources.

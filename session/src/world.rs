@@ -2,7 +2,8 @@
 
 use crate::actor::UserActor;
 use crate::clock::Clock;
-use crate::link::Parcel;
+use crate::events::Observer;
+use crate::link::{Parcel, Transport};
 use crate::push::Stats;
 use crate::user::{Input, Shared};
 use herald_actor::{Addr, Registry, TrySendError};
@@ -26,6 +27,7 @@ pub(crate) struct World {
     pub bindings: AtomicU64,
     pub runtime: Option<Handle>,
     pub users: OnceLock<Registry<BareJid, UserActor>>,
+    pub observer: OnceLock<Arc<dyn Observer>>,
 }
 
 /// One number that many count up.
@@ -46,7 +48,7 @@ impl Counter {
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub sessions: [Counter; 3],
+    pub sessions: [Counter; Transport::COUNT],
     pub binds: Counter,
     pub sent: Counter,
     pub routed: Counter,
@@ -142,7 +144,7 @@ impl World {
         let c = &self.counters;
         Stats {
             actors: self.users().len() as u64,
-            sessions: [c.sessions[0].now(), c.sessions[1].now(), c.sessions[2].now()],
+            sessions: std::array::from_fn(|transport| c.sessions[transport].now()),
             binds: c.binds.now(),
             sent: c.sent.now(),
             routed: c.routed.now(),

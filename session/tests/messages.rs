@@ -438,7 +438,7 @@ fn pushes_say_what_became_of_them() {
     };
     assert_eq!(states(&mut town, Keep::Usual), (SendtoState::Stored, Some(1)));
     assert_eq!(states(&mut town, Keep::Never), (SendtoState::Dropped, None));
-    assert_eq!(states(&mut town, Keep::Until(2_000_000)), (SendtoState::Stored, Some(2)));
+    assert_eq!(states(&mut town, Keep::IfOffline), (SendtoState::Stored, Some(2)));
     assert_eq!(states(&mut town, Keep::Usual), (SendtoState::Full, None));
     assert_eq!(town.push("nobody", say, Keep::Usual).unwrap().state, SendtoState::NoSuchUser);
     let bob = town.bind("bob", "b");

@@ -5,7 +5,7 @@ use super::problem::{Code, Problem};
 use super::status::State;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
-use herald_session::{Keep, Push, SendtoResult, SendtoState};
+use herald_session::{Keep, Push, SendtoResult, Terms};
 use herald_xmpp::xml::{self, Scope};
 use herald_xmpp::{Jid, Kind, MessageType, Stanza};
 use serde::Deserialize;
@@ -53,7 +53,7 @@ enum StoreWhen {
 /// Sends it.
 pub async fn sendto(state: web::Data<State>, Json(ask): Json<Ask>) -> Result<HttpResponse, Problem> {
     let uids = uids(&ask.to.0)?;
-    let push = Push { keep: keep(&ask)?, stanza: stanza(ask, &state)? };
+    let push = Push { terms: terms(&ask)?, stanza: stanza(ask, &state)? };
     let results = state.sessions.sendto(uids, push).await;
     let results: Vec<Value> = results.iter().map(result).collect();
     Ok(HttpResponse::Ok().json(json!({ "results": results })))
@@ -64,7 +64,7 @@ fn result(r: &SendtoResult) -> Value {
         "uid": r.uid.as_str(),
         "state": r.state.as_str(),
         "sessions": r.sessions,
-        "stored": r.state == SendtoState::Stored,
+        "stored": r.id.is_some(),
         "id": r.id,
     })
 }
@@ -80,17 +80,18 @@ fn uids(to: &[String]) -> Result<Vec<herald_session::Uid>, Problem> {
     Ok(to.iter().map(|uid| uid.as_str().into()).collect())
 }
 
-fn keep(ask: &Ask) -> Result<Keep, Problem> {
+fn terms(ask: &Ask) -> Result<Terms, Problem> {
     match (ask.store, ask.ttl_secs) {
-        (Some(StoreWhen::Never), None) => Ok(Keep::Never),
+        (Some(StoreWhen::Never), None) => Ok(Terms::keep(Keep::Never)),
         (Some(StoreWhen::Never), Some(_)) => Err(Problem::invalid("ttl_secs", "what is never stored has no such time")),
-        (Some(StoreWhen::IfOffline) | None, None) => Ok(Keep::Usual),
+        (Some(StoreWhen::IfOffline) | None, None) => Ok(Terms::default()),
         (Some(StoreWhen::IfOffline) | None, Some(secs)) => {
             if !(1..=TTL_SECS_MAX).contains(&secs) {
                 return Err(Problem::invalid("ttl_secs", format!("it must be from 1 to {TTL_SECS_MAX}")));
             }
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            Ok(Keep::Until(i64::try_from(now).unwrap_or(i64::MAX).saturating_add(secs as i64 * 1_000)))
+            let expires = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(secs as i64 * 1_000);
+            Ok(Terms { expires_ms: Some(expires), ..Terms::keep(Keep::IfOffline) })
         }
     }
 }

@@ -277,6 +277,7 @@ impl World {
             Transport::Tcp => c2s::TransportKind::Tcp,
             Transport::Websocket => c2s::TransportKind::WebSocket,
             Transport::Bosh => c2s::TransportKind::Bosh,
+            Transport::Comet | Transport::Stomp | Transport::Herald => return None, // no streams of XMPP
         };
         let plain_allowed = self.config.auth.plain_without_tls == PlainWithoutTls::Loopback && link.peer.is_loopback();
         let transport = c2s::Transport { kind, secure: link.secure, plain_allowed };

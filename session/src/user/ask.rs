@@ -1,7 +1,9 @@
 //! What a user is told, and what it asks.
 
+use crate::events::Event;
 use crate::link::{Binding, Close, Delivery, Link, Parcel, Receipt};
-use crate::push::{Keep, PresenceInfo, SendtoState, SessionInfo};
+use crate::push::{PresenceInfo, SendtoState, SessionInfo, Terms};
+use crate::sendto::Screened;
 use bytes::Bytes;
 use compact_str::CompactString;
 use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
@@ -19,10 +21,14 @@ pub enum Input {
     Sent(Binding, Arc<Stanza>),
     /// A stanza for this user.
     Arrived(Parcel),
-    /// A backend sends a message.
+    /// A backend sends a message, or a user does who wants to hear what became of it.
     Push(Box<Pushed>),
+    /// A client of this user is about to send these: do they pass?
+    Screen(Binding, Box<ToScreen>),
     /// A connection wrote what had this receipt, or its client acknowledged it.
     Acked(Binding, Receipt),
+    /// One that follows the log: its client has everything up to this number.
+    ReadTo(Binding, u64),
     /// A connection that was full has room again.
     Room(Binding),
     /// A connection ended, and gives back what it had not delivered, oldest first.
@@ -65,8 +71,8 @@ pub struct Bind {
 pub struct Pushed {
     /// The message.
     pub parcel: Parcel,
-    /// Is it kept?
-    pub keep: Keep,
+    /// On which terms.
+    pub terms: Arc<Terms>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Outcome>,
 }
@@ -80,7 +86,19 @@ pub struct Outcome {
     pub sessions: u32,
     /// Its number, when it was kept.
     pub id: Option<u64>,
+    /// It had been kept before, by [`Terms::once`].
+    pub repeated: bool,
 }
+
+impl Outcome {
+    /// This, and nothing more to say.
+    pub fn only(state: SendtoState) -> Outcome {
+        Outcome { state, sessions: 0, id: None, repeated: false }
+    }
+}
+
+/// Parcels that a client is about to send, and where those go that pass.
+pub type ToScreen = (Vec<Screened>, oneshot::Sender<Vec<Screened>>);
 
 /// What a user asks of the actor around it, in order.
 pub enum Ask {
@@ -97,6 +115,8 @@ pub enum Ask {
     Keep(u64, NewMessage),
     /// Mark kept messages as delivered; [`Input::Marked`] may come any time later.
     Mark(Vec<u64>),
+    /// Tell whoever watches.
+    Tell(Box<Event>),
     /// Nobody needs this actor now.
     Stop,
 }

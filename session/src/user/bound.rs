@@ -185,7 +185,7 @@ impl User {
     pub(super) fn presence_info(&self) -> PresenceInfo {
         let mut resources: Vec<_> = self.resources.iter().map(|r| self.resource_info(r)).collect();
         resources.sort_by_key(|r| std::cmp::Reverse(r.priority));
-        PresenceInfo { uid: CompactString::from(self.jid.as_str()), resources }
+        PresenceInfo { uid: CompactString::from(self.jid.as_str()), resources, since_ms: None }
     }
 
     fn resource_info(&self, bound: &Bound) -> ResourceInfo {

@@ -182,6 +182,9 @@ impl User {
         self.go_on();
     }
 
+    /// A follower has everything up to this number.
+    pub(super) fn read_to(&mut self, _now: Now, _binding: Binding, _id: u64) {}
+
     /// The link did not take it: it is handed out again when there is room.
     pub(super) fn hand_back(&mut self, receipt: Receipt) {
         if let Some(giving) = self.giving_mut() {

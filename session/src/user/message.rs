@@ -6,7 +6,7 @@ use crate::clock::Now;
 use crate::delivery::{Address, Choice, choose, non_negative};
 use crate::hooks::{Offline, Turn};
 use crate::link::{Copies, Delivery, Parcel};
-use crate::push::{Keep, SendtoState};
+use crate::push::{Keep, SendtoState, Terms};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::xml::Scope;
 use herald_xmpp::{Jid, Kind, Stanza, StanzaError};
@@ -15,21 +15,25 @@ use tokio::sync::oneshot;
 
 /// Who waits to hear what became of a push.
 pub(super) struct Ticket {
-    pub keep: Keep,
+    pub terms: Arc<Terms>,
     pub answer: oneshot::Sender<Outcome>,
 }
 
 impl Ticket {
     pub(super) fn say(self, state: SendtoState, sessions: u32, id: Option<u64>) {
-        let _ = self.answer.send(Outcome { state, sessions, id }); // the backend may have gone
+        self.tell(Outcome { state, sessions, id, repeated: false });
+    }
+
+    pub(super) fn tell(self, outcome: Outcome) {
+        let _ = self.answer.send(outcome); // the backend may have gone
     }
 }
 
 impl User {
     /// A backend's message: it passes the same hooks as a user's.
     pub(super) fn push(&mut self, now: Now, pushed: Pushed) {
-        let Pushed { mut parcel, keep, answer } = pushed;
-        let ticket = Ticket { keep, answer };
+        let Pushed { mut parcel, terms, answer } = pushed;
+        let ticket = Ticket { terms, answer };
         if !self.pass(now, &mut parcel, |m| &m.arrived) {
             return ticket.say(SendtoState::Dropped, 0, None);
         }
@@ -114,10 +118,17 @@ impl User {
 
     /// Is it kept, when nobody takes it?
     pub(super) fn verdict(&mut self, now: Now, parcel: &Parcel, ticket: Option<&Ticket>) -> Offline {
-        match ticket.map(|t| t.keep) {
-            Some(Keep::Never) => Offline::Drop,
-            Some(Keep::Until(at)) => Offline::Keep { expires_ms: Some(at) },
-            Some(Keep::Usual) | None => self.ask_offline(now, parcel),
+        let Some(terms) = ticket.map(|t| &*t.terms) else { return self.ask_offline(now, parcel) };
+        match terms.keep {
+            Keep::Never => Offline::Drop,
+            Keep::IfOffline | Keep::Always => Offline::Keep { expires_ms: terms.expires_ms },
+            Keep::Usual => match self.ask_offline(now, parcel) {
+                Offline::Keep { expires_ms } => {
+                    let soonest = [expires_ms, terms.expires_ms].into_iter().flatten().min();
+                    Offline::Keep { expires_ms: soonest }
+                }
+                other => other,
+            },
         }
     }
 

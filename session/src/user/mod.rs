@@ -54,6 +54,7 @@ use roster::Contacts;
 use slots::Slots;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What all users share.
@@ -62,6 +63,19 @@ pub struct Shared {
     pub settings: Settings,
     /// Every feature.
     pub modules: Modules,
+    watched: AtomicBool,
+}
+
+impl Shared {
+    /// Nobody watches yet.
+    pub fn new(settings: Settings, modules: Modules) -> Shared {
+        Shared { settings, modules, watched: AtomicBool::new(false) }
+    }
+
+    /// From now on users say what happens to them: [`Ask::Tell`].
+    pub fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One user. Small while nothing happens: what is rare is boxed.
@@ -98,6 +112,9 @@ enum Standing {
 }
 
 type Then = Box<dyn FnOnce(&mut User, Now, Result<Answer, StoreError>) + Send>;
+
+/// The hooks of one kind.
+type Hooks = fn(&Modules) -> &[crate::hooks::Pass];
 
 type Later = Box<dyn FnOnce(&mut User, Now) + Send>;
 
@@ -255,7 +272,9 @@ impl User {
             Input::Sent(binding, stanza) => self.sent(now, binding, stanza),
             Input::Arrived(parcel) => self.arrived(now, parcel),
             Input::Push(pushed) => self.push(now, *pushed),
+            Input::Screen(binding, what) => self.screen(now, binding, *what),
             Input::Acked(binding, receipt) => self.acked(binding, receipt),
+            Input::ReadTo(binding, id) => self.read_to(now, binding, id),
             Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered),
             Input::Refused(binding, delivery) => self.refused(now, binding, *delivery),
             Input::Room(binding) => self.room(binding),
@@ -295,7 +314,7 @@ impl User {
             }
             Input::Push(pushed) => {
                 let state = if failed { SendtoState::Failed } else { SendtoState::NoSuchUser };
-                let _ = pushed.answer.send(Outcome { state, sessions: 0, id: None });
+                let _ = pushed.answer.send(Outcome::only(state));
             }
             Input::Unbind(_, undelivered) => {
                 for delivery in undelivered {
@@ -344,19 +363,22 @@ impl User {
     }
 
     /// Runs the `sent` or the `arrived` hooks. `false`: the stanza ends here.
-    fn pass(&mut self, now: Now, parcel: &mut Parcel, which: fn(&Modules) -> &[crate::hooks::Pass]) -> bool {
-        let shared = self.shared.clone();
-        for hook in which(&shared.modules) {
-            match hook(&mut Turn { user: self, now }, parcel) {
-                Flow::Pass => {}
-                Flow::Drop => return false,
-                Flow::Bounce(error) => {
-                    self.bounce(now, parcel, error);
-                    return false;
-                }
+    fn pass(&mut self, now: Now, parcel: &mut Parcel, which: Hooks) -> bool {
+        match self.ask_hooks(now, parcel, which) {
+            Flow::Pass => true,
+            Flow::Drop => false,
+            Flow::Bounce(error) => {
+                self.bounce(now, parcel, error);
+                false
             }
         }
-        true
+    }
+
+    /// What the first of them says who does not let it pass.
+    fn ask_hooks(&mut self, now: Now, parcel: &mut Parcel, which: Hooks) -> Flow {
+        let shared = self.shared.clone();
+        let mut said = which(&shared.modules).iter().map(|hook| hook(&mut Turn { user: self, now }, parcel));
+        said.find(|flow| *flow != Flow::Pass).unwrap_or(Flow::Pass)
     }
 
     /// A client of this user sent a stanza.
@@ -375,6 +397,21 @@ impl User {
             }
             (_, _) => {} // its connection was told to end
         }
+    }
+
+    /// A client of this user is about to send these, and answers itself to whom they do not pass.
+    fn screen(&mut self, now: Now, binding: Binding, (parcels, answer): ask::ToScreen) {
+        let is_there = self.place_of(binding).is_some() || self.is_leaving(binding);
+        let passed = parcels.into_iter().map(|parcel| {
+            let mut parcel = parcel?;
+            match self.ask_hooks(now, &mut parcel, |m| &m.sent) {
+                Flow::Pass if is_there => Ok(parcel),
+                Flow::Pass => Err(SendtoState::Failed), // its connection was told to end
+                Flow::Drop => Err(SendtoState::Dropped),
+                Flow::Bounce(_) => Err(SendtoState::Refused),
+            }
+        });
+        let _ = answer.send(passed.collect()); // it may not wait any more
     }
 
     fn sent_to(&mut self, now: Now, mut parcel: Parcel) {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use herald_session::clock::Now;
 use herald_session::hooks::{Module, Modules, Offline, Points};
 use herald_session::user::{Answer, Ask, Bind, Input, Outcome, Pushed, Query, Shared, User};
-use herald_session::{Binding, Close, Delivery, Keep, Link, LinkInfo, Parcel, Receipt, Settings, Transport};
+use herald_session::{
+    Binding, Close, Delivery, Event, Keep, Link, LinkInfo, Parcel, Receipt, Settings, Terms, Transport,
+};
 use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
 use herald_xmpp::xml::Scope;
 use herald_xmpp::{BareJid, Resource, Stanza, StanzaError};
@@ -122,6 +124,8 @@ pub struct Town {
     pub failures: VecDeque<StoreError>,
     /// Parcels that went to users who are not running.
     pub stops: Vec<String>,
+    /// What was told to whoever watches.
+    pub events: Vec<Event>,
     /// Does the store take its time about messages, until [`Town::commit_all`] or the next question?
     pub slow: bool,
     in_hand: VecDeque<(String, u64, NewMessage)>,
@@ -156,11 +160,12 @@ impl Town {
     pub fn with(users: &[&str], settings: Settings, modules: Modules) -> Town {
         Town {
             now: Now { at: origin(), unix_ms: 1_000_000 },
-            shared: Arc::new(Shared { settings, modules }),
+            shared: Arc::new(Shared::new(settings, modules)),
             users: BTreeMap::new(),
             shelves: users.iter().map(|u| (u.to_string(), Shelf::default())).collect(),
             failures: VecDeque::new(),
             stops: Vec::new(),
+            events: Vec::new(),
             slow: false,
             in_hand: VecDeque::new(),
             mail: VecDeque::new(),
@@ -233,10 +238,15 @@ impl Town {
     }
 
     pub fn push_later(&mut self, user: &str, xml: &str, keep: Keep) -> oneshot::Receiver<Outcome> {
+        self.push_on(user, xml, Terms::keep(keep))
+    }
+
+    /// The same, on other terms than the usual.
+    pub fn push_on(&mut self, user: &str, xml: &str, terms: Terms) -> oneshot::Receiver<Outcome> {
         let (answer, answered) = oneshot::channel();
         let to: BareJid = jid(user);
         let parcel = Parcel { stanza: Arc::new(stanza(xml)), to: Some(to.into()) };
-        self.tell(user, Input::Push(Box::new(Pushed { parcel, keep, answer })));
+        self.tell(user, Input::Push(Box::new(Pushed { parcel, terms: Arc::new(terms), answer })));
         answered
     }
 
@@ -316,6 +326,7 @@ impl Town {
                     let user = self.users.get_mut(name).expect("who asked");
                     user.handle(now, Input::Marked(ids, done));
                 }
+                Ask::Tell(event) => self.events.push(*event),
                 Ask::Stop => self.stops.push(name.to_string()),
             }
         }
