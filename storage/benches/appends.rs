@@ -60,7 +60,7 @@ fn many(store: &dyn Store, outstanding: usize, appends: usize) {
     for n in 0..appends {
         next.recv().unwrap();
         let free = free.clone();
-        let message = NewMessage { at_ms: n as i64, expires_ms: None, stanza: stanza.clone() };
+        let message = NewMessage { at_ms: n as i64, expires_ms: None, stanza: stanza.clone(), extra: None };
         let then = move |answer: Result<_, _>| {
             assert!(answer.is_ok());
             let _ = free.send(());

@@ -2,7 +2,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`traits`] | what a store can do, in four narrow traits, and what it promises |
+//! | [`traits`] | what a store can do, in narrow traits, and what it promises |
 //! | [`error`] | what can go wrong |
 //! | [`sqlite`] | the traits on SQLite |
 //! | [`memory`] | the traits on a map, for tests |
@@ -42,7 +42,4 @@ pub use ask::{Answer, ask, wait};
 pub use error::StoreError;
 pub use memory::Memory;
 pub use sqlite::Sqlite;
-pub use traits::{
-    Accounts, Appended, Kept, Messages, NewMessage, Private, Put, ROSTER_REMOVALS_MAX, Roster, RosterChange,
-    RosterItem, Rosters, Stats, Store, Subscription, Then,
-};
+pub use traits::*;

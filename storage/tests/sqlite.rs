@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use herald_storage::sqlite::{Settings, Sqlite};
-use herald_storage::{NewMessage, Put, Store, StoreError, wait};
+use herald_storage::{NewMessage, Put, Slice, Store, StoreError, wait};
 use herald_xmpp::jid::BareJid;
 use herald_xmpp::sasl::{Credentials, ScramKeys};
 use rusqlite::Connection;
@@ -16,6 +16,9 @@ fn ada() -> BareJid {
     BareJid::new(Some("ada"), "example.org").unwrap()
 }
 
+/// In the year 2096: too young for any history to give it up.
+const FUTURE_MS: i64 = 4_000_000_000_000;
+
 fn keys() -> Credentials {
     let keys = |size: usize| ScramKeys {
         salt: vec![1; 16].into(),
@@ -27,7 +30,7 @@ fn keys() -> Credentials {
 }
 
 fn message(bytes: usize) -> NewMessage {
-    NewMessage { at_ms: 0, expires_ms: None, stanza: Bytes::from(vec![b'x'; bytes]) }
+    NewMessage { at_ms: FUTURE_MS, expires_ms: None, stanza: Bytes::from(vec![b'x'; bytes]), extra: None }
 }
 
 fn open(dir: &Path, settings: Settings) -> Arc<dyn Store> {
@@ -66,6 +69,12 @@ fn begin_append(store: &dyn Store, user: &BareJid, bytes: usize) -> Receiver<Res
     };
     store.append(user, message(bytes), Box::new(then));
     hear
+}
+
+#[allow(clippy::disallowed_methods)] // messages expire against the wall clock
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    since.as_millis() as i64
 }
 
 #[test]
@@ -210,31 +219,59 @@ fn from_a_newer_program() {
     assert!(matches!(refused, Some(StoreError::Newer { found: 999, .. })), "{refused:?}");
 }
 
+fn rows(dir: &Path) -> i64 {
+    beside(dir).query_row("SELECT count(*) FROM inbox", [], |row| row.get(0)).unwrap()
+}
+
+/// Who is told of expired messages, and hears of them here.
+fn hear_expired(store: &dyn Store) -> Receiver<(BareJid, u64)> {
+    let (tell, hear) = mpsc::channel();
+    store.on_expired(Box::new(move |user, id| drop(tell.send((user.clone(), id)))));
+    hear
+}
+
+/// Longer than anything takes.
+const LONG: Duration = Duration::from_secs(60);
+
 #[test]
-fn expired_messages_are_swept() {
-    const EXPIRED: usize = 1_300; // more than one sweep takes
+fn expired_messages_are_swept_and_told() {
+    const EXPIRED: u64 = 1_300; // more than one sweep takes
+    let home = tempfile::tempdir().unwrap();
+    let unswept = Settings { sweeps: false, ..Settings::default() };
+    let store = open(home.path(), unswept);
+    for n in 0..EXPIRED {
+        let expires = NewMessage { expires_ms: Some(i64::MAX - n as i64), ..message(10) };
+        store.append(&ada(), expires, Box::new(|appended| assert!(appended.is_ok())));
+    }
+    assert_eq!(append(&*store), Ok(EXPIRED + 1));
+    wait(|then| store.delivered(&ada(), vec![EXPIRED], then)).unwrap();
+    drop(store);
+    beside(home.path()).execute("UPDATE inbox SET expires_ms = id WHERE expires_ms IS NOT NULL", []).unwrap();
+
+    let store = Sqlite::open(home.path(), Settings::default()).unwrap();
+    let expired = hear_expired(&*store);
+    for id in 1..EXPIRED {
+        assert_eq!(expired.recv_timeout(LONG), Ok((ada(), id)));
+    }
+    assert_eq!(rows(home.path()), 2, "what is delivered or does not expire stays");
+    let kept = wait(|then| store.history(&ada(), Slice::after(0, 9, 99), then)).unwrap();
+    assert_eq!(kept.items.iter().map(|kept| kept.id).collect::<Vec<_>>(), [EXPIRED, EXPIRED + 1]);
+    assert_eq!(kept.removed_to, 0, "nobody wants the expired");
+    drop(store);
+    assert!(expired.try_recv().is_err(), "the delivered one has not expired");
+}
+
+#[test]
+fn the_sweeper_comes_in_time() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path(), Settings::default());
-    for n in 0..EXPIRED {
-        let expired = NewMessage { expires_ms: Some(n as i64), ..message(10) };
-        store.append(&ada(), expired, Box::new(|appended| assert!(appended.is_ok())));
-    }
-    assert_eq!(append(&*store), Ok(EXPIRED as u64 + 1));
-    drop(store);
-
-    let rows = || -> i64 {
-        let count = "SELECT count(*) FROM inbox";
-        beside(home.path()).query_row(count, [], |row| row.get(0)).unwrap()
-    };
-    let before = rows();
-    let store = Sqlite::open(home.path(), Settings::default()).unwrap();
-    // A sweep comes before each commit while there is more than one sweep takes.
-    for more in 2..5 {
-        assert_eq!(append(&*store), Ok(EXPIRED as u64 + more));
-    }
-    drop(store);
-    assert!(before > 4);
-    assert_eq!(rows(), 4, "what is not expired stays");
+    let expired = hear_expired(&*store);
+    let expires_ms = Some(now_ms() + 100);
+    let soon = NewMessage { expires_ms, ..message(10) };
+    assert_eq!(wait(|then| store.append(&ada(), soon, then)).map(|a| a.id), Ok(1));
+    assert_eq!(expired.recv_timeout(LONG), Ok((ada(), 1)));
+    assert_eq!(rows(home.path()), 0);
+    store.on_expired(Box::new(|_, _| panic!("only the first is told")));
 }
 
 /// A plan that reads a whole table would pass every other test.

@@ -90,7 +90,7 @@ impl User {
             };
         }
         self.kept = self.kept.saturating_add(1); // taken back when it fails: several may be on their way at once
-        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel) };
+        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel), extra: None };
         let storing = &mut self.keeping.get_or_insert_default().storing;
         if storing.is_full() {
             return self.ask_store(Query::Append(message), move |user, now, answer| {
@@ -159,7 +159,7 @@ impl User {
         let id = reserved.next;
         reserved.next += 1;
         self.kept = self.kept.saturating_add(1);
-        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel) };
+        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel), extra: None };
         self.ask_store(Query::AppendAt(id, message), move |user, now, answer| match answer {
             Ok(_) => {
                 user.step_back_to(id);

@@ -446,7 +446,7 @@ fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer
         Query::Append(message) => {
             shelf.last_id += 1;
             shelf.kept.push((shelf.last_id, message));
-            Answer::Appended(Appended { id: shelf.last_id })
+            Answer::Appended(Appended { id: shelf.last_id, repeated: false })
         }
         Query::Reserve(count) => {
             shelf.last_id += u64::from(count);

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 pub(super) const FILE: &str = "herald.db";
 
 /// One file for each version of the schema; the first makes version 1. Never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_log.sql")];
 
 /// So many prepared statements a connection keeps: more than there are different ones.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 128;
 
 /// The log is carried over into the file when it has so many pages (of 4 KiB). A page written many
 /// times meanwhile is carried over once; what waits here is read again after a crash.

@@ -6,17 +6,18 @@
 mod accounts;
 mod fault;
 mod file;
+mod history;
 mod messages;
 mod private;
 mod queue;
 mod reader;
 mod rosters;
+mod sweep;
 mod writer;
 
 use crate::StoreError;
 use crate::traits::{
-    Accounts, Appended, Kept, Messages, NewMessage, Private, Put, Roster, RosterChange, RosterItem, Rosters, Stats,
-    Store, Then,
+    Accounts, Expired, Private, Put, Retention, Roster, RosterChange, RosterItem, Rosters, Stats, Store, Then,
 };
 use bytes::Bytes;
 use herald_xmpp::jid::BareJid;
@@ -27,11 +28,12 @@ use reader::Read;
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use sweep::Sweeper;
 use writer::{Act, Write};
 
 /// How to keep it. [`Settings::default`] is right for a server.
@@ -49,6 +51,11 @@ pub struct Settings {
     pub queue_ops_max: usize,
     /// So many bytes of waiting writes; the next is refused with [`StoreError::Busy`].
     pub queue_bytes_max: usize,
+    /// How long delivered messages stay.
+    pub history: Retention,
+    /// Remove what is over: expired messages, history that is too old. One process of those that have the
+    /// store open does it, the one that wants to be told (see [`Store::on_expired`]).
+    pub sweeps: bool,
 }
 
 impl Default for Settings {
@@ -60,6 +67,8 @@ impl Default for Settings {
             batch_ops_max: 512,
             queue_ops_max: 65_536,
             queue_bytes_max: 64 << 20,
+            history: Retention::default(),
+            sweeps: true,
         }
     }
 }
@@ -83,6 +92,8 @@ pub struct Sqlite {
     /// Each ends with its connection; the writer's is the last.
     threads: Mutex<Vec<JoinHandle<Connection>>>,
     counts: Arc<Counts>,
+    history: Retention,
+    expired: Arc<OnceLock<Expired>>,
 }
 
 #[derive(Default)]
@@ -117,6 +128,8 @@ impl Sqlite {
             reads: Arc::new(Queue::new(settings.queue_ops_max, usize::MAX)),
             threads: Mutex::default(),
             counts: Arc::default(),
+            history: settings.history,
+            expired: Arc::default(),
         };
         // Should one of these fail, the drop of `store` ends those before it.
         for conn in readers {
@@ -127,8 +140,9 @@ impl Sqlite {
             })?;
         }
         let (queue, counts) = (store.writes.clone(), store.counts.clone());
+        let sweeper = settings.sweeps.then(|| Sweeper::new(settings.history, store.expired.clone()));
         store.start("store-writer", queue, move |queue| {
-            writer::run(&conn, queue, &settings, &counts);
+            writer::run(&conn, queue, &settings, &counts, sweeper);
             conn
         })?;
         Ok(Arc::new(store))
@@ -219,6 +233,12 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn on_expired(&self, tell: Expired) {
+        if self.expired.set(tell).is_err() {
+            tracing::error!("who is told of expired messages was said already");
+        }
+    }
+
     fn stats(&self) -> Stats {
         let c = &self.counts;
         Stats {
@@ -291,41 +311,6 @@ impl Rosters for Sqlite {
     fn roster_since(&self, user: &BareJid, version: u64, then: Then<Option<Vec<RosterChange>>>) {
         let user = user.clone();
         self.read(then, move |c| rosters::since(c, &user, version));
-    }
-}
-
-impl Messages for Sqlite {
-    fn append(&self, user: &BareJid, message: NewMessage, then: Then<Appended>) {
-        let user = user.clone();
-        let bytes = WRITE_BYTES + message.stanza.len();
-        self.write(bytes, then, move |c| messages::append(c, &user, &message));
-    }
-
-    fn reserve(&self, user: &BareJid, count: u32, then: Then<u64>) {
-        let user = user.clone();
-        self.write(WRITE_BYTES, then, move |c| messages::reserve(c, &user, count));
-    }
-
-    fn append_at(&self, user: &BareJid, id: u64, message: NewMessage, then: Then<()>) {
-        let user = user.clone();
-        let bytes = WRITE_BYTES + message.stanza.len();
-        self.write(bytes, then, move |c| messages::append_at(c, &user, id, &message));
-    }
-
-    fn pending(&self, user: &BareJid, after: u64, limit: u32, bytes_max: usize, then: Then<Vec<Kept>>) {
-        let user = user.clone();
-        self.read(then, move |c| messages::pending(c, &user, after, limit, bytes_max));
-    }
-
-    fn delivered(&self, user: &BareJid, ids: Vec<u64>, then: Then<()>) {
-        let user = user.clone();
-        let bytes = WRITE_BYTES + ids.len() * size_of::<u64>();
-        self.write(bytes, then, move |c| messages::delivered(c, &user, &ids));
-    }
-
-    fn pending_count(&self, user: &BareJid, then: Then<u64>) {
-        let user = user.clone();
-        self.read(then, move |c| messages::pending_count(c, &user));
     }
 }
 

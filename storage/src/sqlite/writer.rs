@@ -2,24 +2,17 @@
 //! each operation, commits once, and only then answers. While a commit waits for the disk the next
 //! operations gather, so the batch grows with the load and a lone operation waits for nobody.
 
-use super::messages;
 use super::queue::{Queue, Taken};
+use super::sweep::{SOONEST, Sweeper, until_next};
 use super::{Counts, Settings};
 use crate::{StoreError, Then};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A commit takes no more operations once it has this many bytes.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-
-/// Expired messages are removed this often, and at the start.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-
-/// So many expired messages are removed at once; when there are more, the next lot goes after the
-/// next commit.
-const SWEEP_ROWS_MAX: u32 = 512;
 
 /// One write: first run, then answered. Dropped unanswered only with the thread.
 pub(super) trait Write: Send {
@@ -59,15 +52,28 @@ where
 }
 
 /// Until the queue is closed and empty.
-pub(super) fn run(conn: &Connection, queue: &Queue<Box<dyn Write>>, settings: &Settings, counts: &Counts) {
+pub(super) fn run(
+    conn: &Connection,
+    queue: &Queue<Box<dyn Write>>,
+    settings: &Settings,
+    counts: &Counts,
+    mut sweeper: Option<Sweeper>,
+) {
     let mut batch = Vec::new();
-    let mut sweep_at = now();
+    // Not at once: whoever is to be told of what has expired is to say so first.
+    let mut sweep_at = sweeper.as_ref().map(|_| now() + SOONEST);
     loop {
-        if sweep_at <= now() {
-            sweep_at = now() + sweep(conn);
+        if let Some(sweeper) = &mut sweeper
+            && sweep_at.is_some_and(|at| at <= now())
+        {
+            sweep_at = Some(now() + sweeper.sweep(conn));
         }
-        match queue.take(&mut batch, settings.batch_ops_max, BATCH_BYTES_MAX, Some(sweep_at)) {
-            Taken::Some => commit(conn, &mut batch, counts),
+        match queue.take(&mut batch, settings.batch_ops_max, BATCH_BYTES_MAX, sweep_at) {
+            Taken::Some => {
+                commit(conn, &mut batch, counts);
+                // A message may be among them that expires before the sweeper wanted to come again.
+                sweep_at = sweep_at.map(|at| at.min(now() + until_next()));
+            }
             Taken::Nothing => {}
             Taken::End => return,
         }
@@ -133,18 +139,6 @@ fn step(conn: &Connection, write: &mut dyn Write) -> Result<Result<(), StoreErro
     }
     conn.prepare_cached("RELEASE step")?.execute([])?;
     Ok(outcome)
-}
-
-/// Removes some expired messages; says when to come again.
-fn sweep(conn: &Connection) -> Duration {
-    match messages::sweep(conn, SWEEP_ROWS_MAX) {
-        Ok(rows) if rows >= SWEEP_ROWS_MAX as usize => Duration::ZERO,
-        Ok(_) => SWEEP_EVERY,
-        Err(e) => {
-            tracing::warn!(error = %e, "cannot remove expired messages; they stay unseen until it works");
-            SWEEP_EVERY
-        }
-    }
 }
 
 #[allow(clippy::disallowed_methods)] // a driver: it measures commits and paces the sweep

@@ -1,5 +1,5 @@
 use crate::subject::{Subject, fields, jid, keys, names, told};
-use herald_storage::{Put, RosterItem, StoreError, wait};
+use herald_storage::{Extra, Put, RosterItem, StoreError, wait};
 
 pub fn create_replace_upsert(subject: &Subject) {
     let s = subject.open();
@@ -52,6 +52,9 @@ pub fn deleting_takes_everything(subject: &Subject) {
     let s = subject.open_with(&["ada", "bob"]);
     for user in ["ada", "bob"] {
         s.append(user, "m").unwrap();
+        let extra = || Extra { once: Some("k".into()), shared: Some(1), collapse: Some("k".into()), log_only: false };
+        s.append_with(user, "n", extra()).unwrap();
+        s.delivered(user, &[1]).unwrap();
         s.put_item(user, &RosterItem::new(jid("cyd"))).unwrap();
         s.put_item(user, &RosterItem::new(jid("dan"))).unwrap();
         s.remove_item(user, "dan").unwrap();
@@ -63,11 +66,14 @@ pub fn deleting_takes_everything(subject: &Subject) {
     for _ in ["gone", "and created anew"] {
         assert_eq!(s.pending_count("ada"), Ok(0));
         assert_eq!(told(s.pending("ada", 0, 9)), "");
+        assert_eq!(s.log("ada"), "");
         assert_eq!(s.roster("ada").unwrap().items, []);
         assert_eq!(s.private("ada", "vcard", ""), Ok(None));
         s.put_account("ada", 2, Put::Upsert).unwrap();
     }
-    assert_eq!(told(s.pending("bob", 0, 9)), "1:m", "others keep theirs");
+    let again = Extra { once: Some("k".into()), ..Extra::default() };
+    assert!(!s.append_with("ada", "new", again).unwrap().repeated);
+    assert_eq!(told(s.pending("bob", 0, 9)), "2:n", "others keep theirs");
     assert_eq!(s.roster("bob").unwrap().items.len(), 1);
     assert!(s.private("bob", "vcard", "").unwrap().is_some());
 }

@@ -1,6 +1,8 @@
 //! What every store must do. A new one adds a module below and nothing else.
 
 mod accounts;
+mod extra;
+mod history;
 mod life;
 mod messages;
 mod model;
@@ -9,7 +11,7 @@ mod rosters;
 mod subject;
 
 use herald_storage::sqlite::{Settings, Sqlite};
-use herald_storage::{Memory, Store};
+use herald_storage::{Memory, Retention, Store};
 use std::path::Path;
 use std::sync::Arc;
 use subject::Subject;
@@ -18,7 +20,7 @@ macro_rules! cases {
     ($open:path: $($room:ident::{$($case:ident),* $(,)?})*) => {$($(
         #[test]
         fn $case() {
-            crate::$room::$case(&Subject::new($open));
+            crate::$room::$case(&Subject::new($open, HISTORY));
         }
     )*)*};
 }
@@ -38,13 +40,38 @@ macro_rules! any_store {
             }
             messages::{
                 ids_count_up, ids_are_never_reused, pages_of_pending, pages_end_by_their_bytes, delivered_is_gone,
-                expired_is_unseen, users_count_for_themselves, stanzas_come_back_byte_for_byte,
+                delivered_up_to_one, expired_is_unseen, users_count_for_themselves, stanzas_come_back_byte_for_byte,
                 many_threads_one_user, places_set_aside,
             }
+            extra::{the_newest_of_a_key, a_key_counts_once, one_body_for_all, one_that_is_over_is_not_kept}
             private::{put_and_remove, spaces_and_keys_are_apart}
             life::{closed_takes_nothing, answers_as_futures, stats_count, read_your_writes}
             model::{random_walks}
         }
+    };
+}
+
+/// What holds for a store with a history.
+macro_rules! remembering_store {
+    ($open:path) => {
+        cases! { $open:
+            history::{delivered_messages_stay, pages_both_ways, late_ones_are_pending, only_in_the_log}
+        }
+    };
+}
+
+/// What holds for a store with a history of eight messages.
+macro_rules! short_memory {
+    ($open:path) => {
+        cases! { $open: history::{the_oldest_go_by_number} model::{random_walks} }
+    };
+}
+
+/// What holds for a store without a history, beside all the rest.
+macro_rules! forgetting_store {
+    ($open:path) => {
+        any_store!($open);
+        cases! { $open: history::{without_one_delivered_is_gone} extra::{a_body_goes_with_the_last} }
     };
 }
 
@@ -57,23 +84,80 @@ macro_rules! lasting_store {
     };
 }
 
+const USUAL: Retention = Retention { days: 30, messages_max: 10_000 };
+const SHORT: Retention = Retention { days: 30, messages_max: 8 };
+
 mod sqlite {
     use super::*;
 
+    const HISTORY: Retention = USUAL;
+
     fn open(dir: &Path) -> Arc<dyn Store> {
-        Sqlite::open(dir, Settings::default()).unwrap()
+        Sqlite::open(dir, Settings { history: HISTORY, ..Settings::default() }).unwrap()
     }
 
     any_store!(open);
+    remembering_store!(open);
     lasting_store!(open);
+}
+
+mod sqlite_short {
+    use super::*;
+
+    const HISTORY: Retention = SHORT;
+
+    fn open(dir: &Path) -> Arc<dyn Store> {
+        Sqlite::open(dir, Settings { history: HISTORY, ..Settings::default() }).unwrap()
+    }
+
+    short_memory!(open);
+}
+
+mod sqlite_forgetting {
+    use super::*;
+
+    const HISTORY: Retention = Retention::NONE;
+
+    fn open(dir: &Path) -> Arc<dyn Store> {
+        Sqlite::open(dir, Settings { history: HISTORY, ..Settings::default() }).unwrap()
+    }
+
+    forgetting_store!(open);
 }
 
 mod memory {
     use super::*;
 
+    const HISTORY: Retention = USUAL;
+
     fn open(_: &Path) -> Arc<dyn Store> {
-        Arc::new(Memory::new())
+        Arc::new(Memory::keeping(HISTORY))
     }
 
     any_store!(open);
+    remembering_store!(open);
+}
+
+mod memory_short {
+    use super::*;
+
+    const HISTORY: Retention = SHORT;
+
+    fn open(_: &Path) -> Arc<dyn Store> {
+        Arc::new(Memory::keeping(HISTORY))
+    }
+
+    short_memory!(open);
+}
+
+mod memory_forgetting {
+    use super::*;
+
+    const HISTORY: Retention = Retention::NONE;
+
+    fn open(_: &Path) -> Arc<dyn Store> {
+        Arc::new(Memory::keeping(HISTORY))
+    }
+
+    forgetting_store!(open);
 }

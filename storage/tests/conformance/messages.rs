@@ -59,6 +59,26 @@ pub fn delivered_is_gone(subject: &Subject) {
     assert_eq!(s.pending_count("bob"), Ok(4));
 }
 
+pub fn delivered_up_to_one(subject: &Subject) {
+    let s = subject.open_with(&["ada", "bob"]);
+    for text in ["a", "b", "c", "d"] {
+        s.append("ada", text).unwrap();
+        s.append("bob", text).unwrap();
+    }
+    assert_eq!(s.delivered_to("ada", 0), Ok(4));
+    assert_eq!(s.delivered_to("ada", 2), Ok(2));
+    assert_eq!(told(s.pending("ada", 0, 9)), "3:c 4:d");
+    assert_eq!(s.delivered_to("ada", 1), Ok(2), "it does not go back");
+    assert_eq!(s.delivered("ada", &[4]), Ok(()));
+    assert_eq!(s.delivered_to("ada", 2), Ok(1));
+    assert_eq!(told(s.pending("ada", 0, 9)), "3:c");
+    assert_eq!(s.delivered_to("ada", u64::MAX), Ok(0));
+    assert_eq!(s.append("ada", "e"), Ok(5));
+    assert_eq!(told(s.pending("ada", 0, 9)), "5:e", "those to come are not meant");
+    assert_eq!(s.pending_count("bob"), Ok(4));
+    assert_eq!(s.delivered_to("nobody", 9), Ok(0));
+}
+
 pub fn expired_is_unseen(subject: &Subject) {
     let s = subject.open_with(&["ada"]);
     let ends = |text, at| NewMessage { expires_ms: Some(at), ..message(text) };
@@ -84,7 +104,7 @@ pub fn stanzas_come_back_byte_for_byte(subject: &Subject) {
     let large: Vec<u8> = (0..300_000u32).map(|n| (n * 7) as u8).collect();
     for (stanza, at_ms) in [(&b""[..], i64::MIN), (&large[..], 1_790_000_000_123)] {
         let stanza = bytes::Bytes::copy_from_slice(stanza);
-        s.append_message("ada", NewMessage { at_ms, expires_ms: None, stanza }).unwrap();
+        s.append_message("ada", NewMessage { at_ms, expires_ms: None, stanza, extra: None }).unwrap();
     }
     let kept = s.pending("ada", 0, 9).unwrap();
     assert_eq!((kept[0].at_ms, &kept[0].stanza[..]), (i64::MIN, &b""[..]));

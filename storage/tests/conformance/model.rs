@@ -1,18 +1,18 @@
 //! Random walks through every method, step by step beside the model. A failure names its seed.
 
-use crate::subject::{Asked, Subject, jid, keys, message};
+use crate::subject::{Asked, FUTURE_MS, Subject, jid, keys, message};
 use bytes::Bytes;
-use herald_storage::{Memory, NewMessage, Put, RosterItem, Store, Subscription, wait};
+use herald_storage::{Extra, History, Memory, NewMessage, Put, RosterItem, Slice, Store, Subscription, wait};
 use herald_xmpp::jid::BareJid;
 use std::fmt::Debug;
 
-const WALKS: u64 = 6;
+const WALKS: u64 = 8;
 const STEPS: u64 = 400;
 
 pub fn random_walks(subject: &Subject) {
     // One store for all walks: what a walk leaves is removed, and must not show in the next.
     let tested = subject.open();
-    let model = Memory::new();
+    let model = Memory::keeping(subject.history);
     for seed in 1..=WALKS {
         let mut dice = Dice(seed);
         for step in 0..STEPS {
@@ -32,13 +32,16 @@ fn one_step(tested: &Asked, model: &Memory, dice: &mut Dice, at: &str) {
     let user = jid(dice.one_of(&USERS));
     let contact = jid(&format!("contact{}", dice.below(6)));
     let (space, key) = (dice.one_of(&["", "a", "b"]), dice.one_of(&["", "k"]));
-    let number = dice.below(40);
+    // Often one that this user's messages have, or nearly.
+    let last = wait(|then| model.history(&user, Slice::after(0, 0, 0), then)).unwrap().last;
+    let near = |dice: &mut Dice| (last + 2).saturating_sub(dice.below(20));
+    let number = if dice.chance(2) { dice.below(40) } else { near(dice) };
     macro_rules! both {
         ($s:ident, $then:ident => $call:expr) => {
             same(tested, model, at, |$s| wait(|$then| $call))
         };
     }
-    match dice.below(37) {
+    match dice.below(45) {
         0 => both!(s, then => s.delete_account(&user, then)),
         1..=3 => {
             let how = dice.one_of(&[Put::Create, Put::Replace, Put::Upsert]);
@@ -53,7 +56,7 @@ fn one_step(tested: &Asked, model: &Memory, dice: &mut Dice, at: &str) {
             both!(s, then => s.append(&user, m.clone(), then))
         }
         11..=13 => {
-            let ids: Vec<u64> = (0..dice.below(5)).map(|_| dice.below(40)).collect();
+            let ids: Vec<u64> = (0..dice.below(5)).map(|_| near(dice)).collect();
             both!(s, then => s.delivered(&user, ids.clone(), then))
         }
         14..=18 => {
@@ -73,8 +76,19 @@ fn one_step(tested: &Asked, model: &Memory, dice: &mut Dice, at: &str) {
         32 => both!(s, then => s.accounts(Some(user.clone()), 2, then)),
         33 => both!(s, then => s.account_count(then)),
         34 => both!(s, then => s.reserve(&user, number as u32 % 4, then)),
+        35..=36 => both!(s, then => s.delivered_to(&user, number, then)),
+        37..=42 => {
+            let slice = Slice {
+                since: number,
+                before: dice.chance(3).then(|| near(dice)),
+                limit: dice.below(9) as u32,
+                bytes_max: dice.below(30) as usize,
+                newest_first: dice.chance(2),
+            };
+            both!(s, then => s.history(&user, slice, then))
+        }
         _ => {
-            let m = NewMessage { expires_ms: None, ..random_message(dice) };
+            let m = random_message(dice);
             both!(s, then => s.append_at(&user, number, m.clone(), then))
         }
     }
@@ -91,7 +105,16 @@ fn random_message(dice: &mut Dice) -> NewMessage {
         1 => Some(i64::MAX),
         _ => None,
     };
-    NewMessage { at_ms: dice.below(1_000) as i64, expires_ms, ..message(&dice.below(99).to_string()) }
+    let extra = dice.chance(3).then(|| {
+        Box::new(Extra {
+            shared: dice.chance(2).then(|| dice.below(4).into()),
+            collapse: dice.chance(3).then(|| dice.one_of(&["a", "b"]).into()),
+            once: dice.chance(4).then(|| dice.below(30).to_string().into()),
+            log_only: dice.chance(4),
+        })
+    });
+    let at_ms = FUTURE_MS + dice.below(1_000) as i64;
+    NewMessage { at_ms, expires_ms, extra, ..message(&dice.below(99).to_string()) }
 }
 
 fn random_item(dice: &mut Dice, jid: BareJid) -> RosterItem {

@@ -1,7 +1,10 @@
 //! A store under test, and short words to ask it.
 
 use bytes::Bytes;
-use herald_storage::{Kept, NewMessage, Put, Roster, RosterChange, RosterItem, Store, StoreError, wait};
+use herald_storage::{
+    Appended, Extra, Kept, NewMessage, Page, Put, Retention, Roster, RosterChange, RosterItem, Slice, Store,
+    StoreError, wait,
+};
 use herald_xmpp::jid::BareJid;
 use herald_xmpp::sasl::{Credentials, ScramKeys};
 use std::path::Path;
@@ -13,11 +16,13 @@ pub type Outcome<T> = Result<T, StoreError>;
 pub struct Subject {
     home: tempfile::TempDir,
     open: fn(&Path) -> Arc<dyn Store>,
+    /// How long they keep what is delivered.
+    pub history: Retention,
 }
 
 impl Subject {
-    pub fn new(open: fn(&Path) -> Arc<dyn Store>) -> Subject {
-        Subject { home: tempfile::tempdir().unwrap(), open }
+    pub fn new(open: fn(&Path) -> Arc<dyn Store>, history: Retention) -> Subject {
+        Subject { home: tempfile::tempdir().unwrap(), open, history }
     }
 
     pub fn open(&self) -> Asked {
@@ -37,6 +42,9 @@ impl Subject {
 /// A store that is asked and waited for.
 #[derive(Clone)]
 pub struct Asked(pub Arc<dyn Store>);
+
+/// In the year 2096.
+pub const FUTURE_MS: i64 = 4_000_000_000_000;
 
 /// `name@example.org`
 pub fn jid(name: &str) -> BareJid {
@@ -64,8 +72,9 @@ pub fn fields(keys: &Credentials) -> impl PartialEq + std::fmt::Debug + use<> {
     [&keys.sha1, &keys.sha256].map(|k| (k.salt.clone(), k.iterations, k.stored_key.clone(), k.server_key.clone()))
 }
 
+/// From the future: too young for any history to give it up.
 pub fn message(text: &str) -> NewMessage {
-    NewMessage { at_ms: 1_000, expires_ms: None, stanza: Bytes::copy_from_slice(text.as_bytes()) }
+    NewMessage { at_ms: FUTURE_MS, expires_ms: None, stanza: Bytes::copy_from_slice(text.as_bytes()), extra: None }
 }
 
 /// `1:text 2:text`
@@ -128,6 +137,20 @@ impl Asked {
     }
     pub fn delivered(&self, user: &str, ids: &[u64]) -> Outcome<()> {
         wait(|then| self.0.delivered(&jid(user), ids.to_vec(), then))
+    }
+    pub fn delivered_to(&self, user: &str, id: u64) -> Outcome<u64> {
+        wait(|then| self.0.delivered_to(&jid(user), id, then))
+    }
+    pub fn history(&self, user: &str, slice: Slice) -> Outcome<Page> {
+        wait(|then| self.0.history(&jid(user), slice, then))
+    }
+    /// All of it: `1:text 2:text`
+    pub fn log(&self, user: &str) -> String {
+        told(self.history(user, Slice::after(0, u32::MAX, usize::MAX)).map(|page| page.items))
+    }
+    pub fn append_with(&self, user: &str, text: &str, extra: Extra) -> Outcome<Appended> {
+        let message = NewMessage { extra: Some(Box::new(extra)), ..message(text) };
+        wait(|then| self.0.append(&jid(user), message, then))
     }
     pub fn pending_count(&self, user: &str) -> Outcome<u64> {
         wait(|then| self.0.pending_count(&jid(user), then))

@@ -82,7 +82,7 @@ fn one_step(store: &Arc<dyn Store>, step: u64, free: Sender<()>) {
         };
         return store.put_private(&user(0), "", "step", Some(value), Box::new(then));
     }
-    let message = NewMessage { at_ms: 0, expires_ms: None, stanza: step.to_string().into() };
+    let message = NewMessage { at_ms: 0, expires_ms: None, stanza: step.to_string().into(), extra: None };
     let again = store.clone();
     let then = move |answer: Result<herald_storage::Appended, StoreError>| {
         let id = answer.unwrap().id;

@@ -69,7 +69,7 @@ impl Ledger {
         // What came through unacknowledged counts from now on like the rest.
         self.kept.extend(there.into_iter().map(|(id, text)| ((n, id), text)));
 
-        let probe = NewMessage { at_ms: 0, expires_ms: None, stanza: format!("probe {when}").into() };
+        let probe = NewMessage { at_ms: 0, expires_ms: None, stanza: format!("probe {when}").into(), extra: None };
         let id = wait(|then| store.append(&user(n), probe, then)).unwrap().id;
         let newest = self.kept.range((n, 0)..(n + 1, 0)).next_back().map_or(0, |((_, id), _)| *id);
         assert!(id > newest.max(self.newest[n]), "{when}: user {n} is given {id} again");

@@ -127,7 +127,7 @@ fn user(n: usize) -> BareJid {
 }
 
 fn append(store: &dyn Store, bytes: usize) -> Result<u64, StoreError> {
-    let message = NewMessage { at_ms: 0, expires_ms: None, stanza: vec![b'x'; bytes].into() };
+    let message = NewMessage { at_ms: 0, expires_ms: None, stanza: vec![b'x'; bytes].into(), extra: None };
     wait(|then| store.append(&user(0), message, then)).map(|appended| appended.id)
 }
 
