@@ -5,6 +5,7 @@
 
 mod messages;
 mod rosters;
+mod server;
 
 use crate::StoreError;
 use crate::traits::{Accounts, Expired, Private, Put, Retention, RosterItem, Stats, Store, Then};
@@ -31,6 +32,7 @@ struct World {
     /// New accounts count from here: see the traits' `delete_account`.
     id_floor: u64,
     version_floor: u64,
+    server: server::Server,
     closed: bool,
     stats: Stats,
 }
@@ -39,6 +41,7 @@ struct Account {
     keys: Credentials,
     last_id: u64,
     removed_to: u64,
+    last_seen: Option<i64>,
     log: BTreeMap<u64, messages::Logged>,
     once: BTreeMap<CompactString, (u64, i64)>,
     version: u64,
@@ -96,6 +99,7 @@ impl World {
                     keys,
                     last_id: self.id_floor,
                     removed_to: 0,
+                    last_seen: None,
                     log: BTreeMap::new(),
                     once: BTreeMap::new(),
                     version: self.version_floor,
@@ -134,6 +138,9 @@ impl Accounts for Memory {
     fn delete_account(&self, user: &BareJid, then: Then<bool>) {
         self.write(then, |w| {
             let Some(gone) = w.accounts.remove(user) else { return Ok(false) };
+            for members in w.server.groups.values_mut() {
+                members.remove(user);
+            }
             w.id_floor = w.id_floor.max(gone.last_id);
             w.version_floor = w.version_floor.max(gone.version + 1);
             Ok(true)

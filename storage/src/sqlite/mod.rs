@@ -4,10 +4,14 @@
 //! holds it exclusively, and who finds it locked waits for [`Settings::busy_timeout`].
 
 mod accounts;
+mod activity;
 mod fault;
 mod file;
+mod groups;
 mod history;
+mod keys;
 mod messages;
+mod outbox;
 mod private;
 mod queue;
 mod reader;

@@ -13,18 +13,28 @@
 //!   gone between the disk and its answer. A write answered with one of those three is not there.
 
 mod accounts;
+mod activity;
+mod groups;
 mod history;
+mod keys;
 mod messages;
+mod outbox;
 mod private;
+mod results;
 mod rosters;
 
 use crate::StoreError;
 use herald_xmpp::jid::BareJid;
 
 pub use accounts::{Accounts, Put};
+pub use activity::Activity;
+pub use groups::Groups;
 pub use history::{History, Page, Retention, Slice};
+pub use keys::{ApiKey, Keys};
 pub use messages::{Appended, Extra, Kept, Messages, NewMessage, ONCE_MS};
+pub use outbox::Outbox;
 pub use private::Private;
+pub use results::{KeptResult, Results};
 pub use rosters::{ROSTER_REMOVALS_MAX, Roster, RosterChange, RosterItem, Rosters, Subscription};
 
 /// What to do with the answer. Called exactly once: from a store thread, or at once on the caller's
@@ -39,7 +49,9 @@ pub type Then<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 pub type Expired = Box<dyn Fn(&BareJid, u64) + Send + Sync>;
 
 /// Everything that must last, behind one object.
-pub trait Store: Accounts + Rosters + Messages + History + Private + Send + Sync + 'static {
+pub trait Store:
+    Accounts + Activity + Groups + History + Keys + Messages + Outbox + Private + Results + Rosters + Send + Sync + 'static
+{
     /// A name this store was given when it was made. When it differs from the one a client knows,
     /// the store was replaced or set back, and ids from before mean nothing.
     fn epoch(&self) -> &str;

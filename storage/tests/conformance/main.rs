@@ -8,6 +8,7 @@ mod messages;
 mod model;
 mod private;
 mod rosters;
+mod server;
 mod subject;
 
 use herald_storage::sqlite::{Settings, Sqlite};
@@ -44,6 +45,10 @@ macro_rules! any_store {
                 many_threads_one_user, places_set_aside,
             }
             extra::{the_newest_of_a_key, a_key_counts_once, one_body_for_all, one_that_is_over_is_not_kept}
+            server::{
+                groups_and_their_members, members_have_accounts, keys_of_backends, answers_given_again,
+                when_they_were_last_seen, on_their_way_out,
+            }
             private::{put_and_remove, spaces_and_keys_are_apart}
             life::{closed_takes_nothing, answers_as_futures, stats_count, read_your_writes}
             model::{random_walks}
