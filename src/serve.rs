@@ -10,8 +10,8 @@ use crate::tokens::Tokens;
 use crate::{banner, log};
 use anyhow::{Context, Result, bail};
 use herald_session::Sessions;
-use herald_storage::Store;
 use herald_storage::sqlite::{self, Sqlite};
+use herald_storage::{Retention, Store};
 use herald_xmpp::xml;
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -64,7 +64,7 @@ pub fn serve(config: Config, file: Option<PathBuf>) -> Result<()> {
 async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connections_max: usize) -> Result<()> {
     // Before anything can be waited for: a signal during the start ends it too.
     let mut signals = Signals::new()?;
-    let store = open_store(&config)?;
+    let store = open_swept(&config, true)?;
     let token = Token::load(&config.data_dir.join(TOKEN))?;
     let certificate = Certificate::load(&config.tls, &config.domain, &config.data_dir)?;
     let jwt = Jwt::load(&config.jwt, &config.domain)?.map(Arc::new);
@@ -154,10 +154,16 @@ async fn drain(config: &Config, net: &Net, state: &State, admin: Option<Admin>) 
     Ok(())
 }
 
-/// Opens the store of this configuration; makes the data folder when it is missing.
+/// Opens the store of this configuration for a command, beside a server or not; makes the data folder when
+/// it is missing.
 pub fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+    open_swept(config, false) // the server wants to know what expires
+}
+
+fn open_swept(config: &Config, sweeps: bool) -> Result<Arc<dyn Store>> {
     make_data_dir(&config.data_dir)?;
-    Sqlite::open(&config.data_dir, sqlite::Settings::default())
+    let history = Retention { days: config.history.days, messages_max: config.history.messages_max };
+    Sqlite::open(&config.data_dir, sqlite::Settings { history, sweeps, ..sqlite::Settings::default() })
         .with_context(|| format!("the database in {}", config.data_dir.display()))
 }
 

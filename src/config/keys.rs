@@ -245,6 +245,16 @@ settings! {
         page_bytes: usize = 262_144, 1_024..16_777_216 "bytes";
     }
 
+    /// The history: kept messages that were delivered, for pages that resume and for
+    /// `GET /api/v1/history`. What is not delivered yet stays however old it is, until it expires.
+    history History {
+        /// Removed when they are older than this. 0: there is no history, a message is removed when
+        /// it is delivered.
+        days: u32 = 30, 0..36_500 "days";
+        /// Messages of one user; the oldest are removed, some at a time. 0: there is no history.
+        messages_max: u32 = 10_000, 0..10_000_000 "messages";
+    }
+
     /// The operator's API.
     admin Admin {
         /// The body of one request; a larger one is answered with 413.
