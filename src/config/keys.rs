@@ -281,7 +281,7 @@ settings! {
         dead_letter_bytes_max: usize = 67_108_864, 4_096..1_073_741_824 "bytes";
     }
 
-    /// A webhook: events are posted to it, signed, in batches, in order for each user, at least once.
+    /// A webhook, for later: this is read and checked, and nothing is sent to it in this version.
     [many] webhook Webhook {
         /// Where to. A redirect is not followed.
         url: Option<WebAddress> = None;
