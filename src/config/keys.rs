@@ -245,7 +245,7 @@ settings! {
         page_bytes: usize = 262_144, 1_024..16_777_216 "bytes";
     }
 
-    /// The history: kept messages that were delivered, for pages that resume and for
+    /// The history: kept messages that were delivered, for pages that resume and, in a later version, for
     /// `GET /api/v1/history`. What is not delivered yet stays however old it is, until it expires.
     history History {
         /// Removed when they are older than this. 0: there is no history, a message is removed when
@@ -263,7 +263,7 @@ settings! {
         requests_max: u32 = 256, 1..10_000 "requests";
     }
 
-    /// What happens, told as it happens: `GET /api/v1/events`, and the ways out below (docs/events.md).
+    /// What happens, told as it happens. For later: this is read and checked, and not used in this version.
     events Events {
         /// The newest events, kept in memory so that a reader of `/api/v1/events` who comes back goes on
         /// where it was. Who was away for longer is told so, and who is online now.
