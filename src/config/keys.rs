@@ -245,7 +245,7 @@ settings! {
         page_bytes: usize = 262_144, 1_024..16_777_216 "bytes";
     }
 
-    /// The history: kept messages that were delivered, for pages that resume and, in a later version, for
+    /// The history: kept messages that were delivered, for pages that resume and for
     /// `GET /api/v1/history`. What is not delivered yet stays however old it is, until it expires.
     history History {
         /// Removed when they are older than this. 0: there is no history, a message is removed when
@@ -263,7 +263,7 @@ settings! {
         requests_max: u32 = 256, 1..10_000 "requests";
     }
 
-    /// What happens, told as it happens. For later: this is read and checked, and not used in this version.
+    /// What happens, told as it happens: `GET /api/v1/events`, and the ways out below (docs/events.md).
     events Events {
         /// The newest events, kept in memory so that a reader of `/api/v1/events` who comes back goes on
         /// where it was. Who was away for longer is told so, and who is online now.
@@ -281,7 +281,7 @@ settings! {
         dead_letter_bytes_max: usize = 67_108_864, 4_096..1_073_741_824 "bytes";
     }
 
-    /// A webhook, for later: this is read and checked, and nothing is sent to it in this version.
+    /// A webhook: events are posted to it, signed, in batches, in order for each user, at least once.
     [many] webhook Webhook {
         /// Where to. A redirect is not followed.
         url: Option<WebAddress> = None;
