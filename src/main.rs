@@ -33,7 +33,9 @@ mod jwt;
 mod log;
 mod metrics;
 mod net;
+mod payload;
 mod serve;
+mod tickets;
 mod tokens;
 
 use clap::Parser;

@@ -64,6 +64,9 @@ settings! {
         /// How long a one-time login token holds when whoever asks for it does not say (a request may
         /// say up to a day).
         token_ttl_secs: u32 = 60, 1..86_400 "seconds";
+        /// How long a page that has logged in may come back with the ticket it was given then, without its
+        /// password or another token; each login gives a new one. Another password voids them.
+        ticket_ttl_secs: u32 = 86_400, 60..31_536_000 "seconds";
         /// One-time login tokens that are not used up and have not run out; one more is refused with
         /// `too_many_tokens`. Each takes less than a kilobyte.
         tokens_max: usize = 100_000, 1..10_000_000 "tokens";
@@ -214,6 +217,23 @@ settings! {
         prebind_ttl_secs: u32 = 120, 1..86_400 "seconds";
         /// The longest such time that may be asked for.
         prebind_ttl_max_secs: u32 = 3_600, 1..86_400 "seconds";
+    }
+
+    /// herald.v1, the protocol of `herald.js`, over WebSocket and requests at `/herald`.
+    herald Herald {
+        /// Serve it over TLS only. What a proxy ends TLS for came over TLS, if the proxy says so
+        /// (`shaping.trusted_proxies`).
+        https_only: bool = false;
+        /// A session over requests that has none for this long has ended.
+        inactivity_secs: u32 = 60, 2..3_600 "seconds";
+        /// How long a request may be held; what a client asks beyond it is cut to it.
+        wait_max_secs: u32 = 55, 1..600 "seconds";
+        /// How often a client over WebSocket that hears nothing is to ask whether the server is there.
+        ping_secs: u32 = 25, 1..3_600 "seconds";
+        /// One frame; a larger one ends the session with `too_large`.
+        frame_bytes_max: usize = 131_072, 4_096..16_777_216 "bytes";
+        /// Messages of the log that wait for one client; more are read when it has taken these.
+        page_bytes: usize = 131_072, 4_096..16_777_216 "bytes";
     }
 
     /// Stream management (XEP-0198), for clients over TCP and WebSocket that ask for it.

@@ -20,7 +20,7 @@ mod tests;
 mod value;
 mod words;
 
-pub use keys::{Config, Jwt, Limits, Log, Shaping, Tls};
+pub use keys::{Auth, Config, Jwt, Limits, Log, Shaping, Tls};
 pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;

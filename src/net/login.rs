@@ -3,8 +3,10 @@
 
 use super::shape::Shaper;
 use crate::accounts;
+use crate::config::Auth;
 use crate::jwt::Jwt;
 use crate::metrics::{self, Login};
+use crate::tickets::Tickets;
 use crate::tokens::Tokens;
 use herald_session::{Close, Link, Seat, Sessions};
 use herald_storage::{Put, Store, StoreError, ask};
@@ -12,6 +14,7 @@ use herald_xmpp::ns;
 use herald_xmpp::sasl::{Credentials, Hash, Mechanism, Password, TokenId};
 use herald_xmpp::stream::{Condition, StreamError, c2s};
 use herald_xmpp::{BareJid, Resource};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
@@ -46,6 +49,17 @@ pub(crate) struct Answered {
     pub(crate) seat: Option<Seat>,
 }
 
+/// Why somebody does not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Too many logins from that address have failed.
+    Barred,
+    /// What was shown opens nothing.
+    Wrong,
+    /// It could not be checked.
+    Failed,
+}
+
 /// Answers for all connections.
 pub(crate) struct Logins {
     store: Arc<dyn Store>,
@@ -53,6 +67,7 @@ pub(crate) struct Logins {
     tokens: Arc<Tokens>,
     jwt: Option<Arc<Jwt>>,
     shaper: Arc<Shaper>,
+    tickets: Tickets,
     /// So that unknown users have keys too, the same ones at each try.
     secret: [u8; 32],
     iterations: u32,
@@ -68,11 +83,12 @@ impl Logins {
         jwt: Option<Arc<Jwt>>,
         shaper: Arc<Shaper>,
         secret: [u8; 32],
-        iterations: u32,
+        auth: &Auth,
     ) -> Logins {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let hashing = Semaphore::new(cores);
-        Logins { store, sessions, tokens, jwt, shaper, secret, iterations, hashing }
+        let (iterations, tickets) = (auth.scram_iterations, Tickets::new(&secret, auth.ticket_ttl_secs));
+        Logins { store, sessions, tokens, jwt, shaper, tickets, secret, iterations, hashing }
     }
 
     /// Answers `question` for the connection behind `link`.
@@ -110,6 +126,44 @@ impl Logins {
         Answered { input, seat: None }
     }
 
+    /// Lets somebody in who shows what goes where a password would go, over something that is no stream: says who that
+    /// is. A password is looked at only where `passwords` may come; a token, a JWT and a ticket anywhere.
+    pub(crate) async fn enter(
+        &self,
+        user: Option<BareJid>,
+        secret: Password,
+        passwords: bool,
+        peer: IpAddr,
+    ) -> Result<BareJid, Door> {
+        if !self.shaper.may_log_in(peer, Instant::now()) {
+            return Err(Door::Barred);
+        }
+        let checked = match user {
+            Some(user) if passwords => self.check_plain(&user, secret).await.map(|right| right.then_some(user)),
+            user => self.check_bearer(user, &secret).await,
+        };
+        match checked {
+            Ok(Some(user)) => Ok(user),
+            Ok(None) => {
+                metrics::login(Login::Refused);
+                self.shaper.login_failed(peer, Instant::now());
+                Err(Door::Wrong)
+            }
+            Err(e) => {
+                warn!("login: {e}");
+                metrics::login(Login::Failed);
+                Err(Door::Failed)
+            }
+        }
+    }
+
+    /// What `user`, who is logged in, may come back with, and when that ends, in milliseconds since 1970 UTC.
+    pub(crate) async fn ticket(&self, user: &BareJid) -> Result<(String, i64), StoreError> {
+        let account = self.account(user).await?.ok_or(StoreError::NoAccount)?;
+        let (ticket, until) = self.tickets.issue(unix_secs(), user, &account);
+        Ok((ticket, i64::try_from(until * 1_000).unwrap_or(i64::MAX)))
+    }
+
     /// For SCRAM: the account's keys, and those of the tokens that are as good.
     async fn lookup(&self, user: &BareJid, hash: Hash) -> Result<c2s::Input<'static>, StoreError> {
         let account = self.account(user).await?;
@@ -128,13 +182,27 @@ impl Logins {
         self.verify(keys, password).await
     }
 
-    /// Whose token this is: a one-time token or a JWT.
+    /// Whose token this is: a ticket, a one-time token or a JWT.
     async fn check_bearer(&self, user: Option<BareJid>, token: &Password) -> Result<Option<BareJid>, StoreError> {
+        if let Some(holder) = self.holder(user.as_ref(), token).await? {
+            return Ok(Some(holder));
+        }
         let taken = self.take(TokenId::of(token.as_str()), user.as_ref()).await?;
         match &self.jwt {
             Some(jwt) if taken.is_none() => self.check_jwt(jwt, user, token).await,
             _ => Ok(taken),
         }
+    }
+
+    /// Whose ticket this is.
+    async fn holder(&self, user: Option<&BareJid>, token: &Password) -> Result<Option<BareJid>, StoreError> {
+        let Some(shown) = Tickets::read(token.as_str()) else { return Ok(None) };
+        let Some(holder) = self.sessions.jid_of(&shown.uid).filter(|of| user.is_none_or(|user| user == of)) else {
+            return Ok(None);
+        };
+        let account = self.account(&holder).await?;
+        let holds = account.is_some_and(|account| self.tickets.holds(unix_secs(), &shown, &holder, &account));
+        Ok(holds.then_some(holder))
     }
 
     async fn check_jwt(
@@ -183,6 +251,10 @@ impl Logins {
         let _turn = self.hashing.acquire().await.map_err(|e| broken(&e))?;
         tokio::task::spawn_blocking(move || keys.verify(password.as_str())).await.map_err(|e| broken(&e))
     }
+}
+
+fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Counts what an element or an error of the machine says of a login; true when it was wrong, which is to be

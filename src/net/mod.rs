@@ -9,6 +9,8 @@
 //! | `frame.rs` | WebSocket frames (RFC 6455) |
 //! | `http/` | the lean HTTP/1.1 loop |
 //! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |
+//! | `feed.rs` | a follower's cursor in the log of its user |
+//! | `page/` | herald.v1, the protocol of `herald.js` |
 //! | `shape/` | token buckets: how fast clients may be |
 //! | `outbox.rs` | what waits to be written to a stream |
 //! | `resume.rs` | streams that go on on another connection (XEP-0198) |
@@ -19,12 +21,14 @@
 
 mod bosh;
 mod deadlines;
+mod feed;
 mod frame;
 mod http;
 mod listen;
 mod lobby;
 mod login;
 mod outbox;
+mod page;
 mod prebind;
 mod proxy;
 mod resume;
@@ -90,7 +94,9 @@ pub(crate) struct World {
     config: Arc<Config>,
     domain: BareJid,
     runtime: Handle,
+    sessions: Sessions,
     bosh: bosh::Sessions,
+    page: page::Pages,
     logins: Logins,
     lobby: Arc<Lobby>,
     resumables: Arc<Resumables>,
@@ -149,6 +155,7 @@ impl Net {
             tokio::spawn(listen::accept(listener, doors, stop, welcome, serve));
         }
         tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
+        tokio::spawn(page::Pages::tick(world.clone(), stop.clone()));
         tokio::spawn(Silence::tick(world.clone(), stop.clone()));
         Ok(Net { world, addresses, stop })
     }
@@ -249,7 +256,9 @@ impl World {
         Ok(World {
             runtime: Handle::current(),
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
-            logins: Logins::new(store, sessions, tokens, jwt, shaper.clone(), secret, config.auth.scram_iterations),
+            page: page::Pages::new(&config, store.epoch(), Instant::now()),
+            sessions: sessions.clone(),
+            logins: Logins::new(store, sessions, tokens, jwt, shaper.clone(), secret, &config.auth),
             shaper,
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),
             resumables: Arc::new(Resumables::new(

@@ -8,6 +8,7 @@
 use super::World;
 use super::frame::{self, Failure, Inbox, Message};
 use super::http::{Head, Method, Response, Upgrade, Via};
+use super::page;
 use super::shape::Begin;
 use super::stream::{self, Fed, Framing, Input};
 use super::wire::Wire;
@@ -27,13 +28,55 @@ const NORMAL: u16 = 1000;
 /// A message behind our close frame is dropped; a larger one is not even waited for, bytes.
 const LAST_BYTES_MAX: usize = 256 * 1024;
 
-/// Where WebSockets are opened.
+/// Where WebSockets of XMPP are opened.
 pub(crate) fn is_path(path: &str) -> bool {
     matches!(path, "/ws" | "/ws/" | "/xmpp-websocket" | "/xmpp-websocket/")
 }
 
+/// What is spoken over a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// RFC 7395.
+    Xmpp,
+    /// See [`page`].
+    Herald,
+}
+
+impl Spoken {
+    /// What is spoken at this path, if a WebSocket may be opened there.
+    pub(crate) fn at(path: &str) -> Option<Spoken> {
+        match path {
+            path if is_path(path) => Some(Spoken::Xmpp),
+            path if page::is_path(path) => Some(Spoken::Herald),
+            _ => None,
+        }
+    }
+
+    /// The sub-protocol, which a client has to offer.
+    fn protocol(self) -> &'static str {
+        match self {
+            Spoken::Xmpp => "xmpp",
+            Spoken::Herald => page::PROTOCOL,
+        }
+    }
+
+    /// Serves a connection that has become a WebSocket; `rest` came behind the handshake.
+    pub(crate) fn serve(self, world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
+        match self {
+            Spoken::Xmpp => spawn(world, wire, via, rest),
+            Spoken::Herald => page::spawn(&world, wire, via, rest),
+        }
+    }
+}
+
 /// The answer to a WebSocket handshake (RFC 6455 section 4.2), or the refusal.
-pub(crate) fn handshake(world: &World, via: Via, head: &Head, upgrade: &Upgrade) -> Result<Vec<u8>, Response> {
+pub(crate) fn handshake(
+    world: &World,
+    via: Via,
+    head: &Head,
+    upgrade: &Upgrade,
+    spoken: Spoken,
+) -> Result<Vec<u8>, Response> {
     if head.method != Method::Get {
         return Err(Response::not_allowed("Allow: GET\r\n"));
     }
@@ -50,8 +93,12 @@ pub(crate) fn handshake(world: &World, via: Via, head: &Head, upgrade: &Upgrade)
     let Some(key) = key else {
         return Err(Response::text(400, "Sec-WebSocket-Key is missing or not 16 bytes in base64"));
     };
-    if !upgrade.xmpp {
-        return Err(Response::text(400, "offer the sub-protocol xmpp (RFC 7395 section 3.1)"));
+    let protocol = spoken.protocol();
+    if !upgrade.offers(protocol) {
+        return Err(Response::text(400, &format!("offer the sub-protocol {protocol} (RFC 6455 section 1.9)")));
+    }
+    if spoken != Spoken::Xmpp && world.draining() {
+        return Err(Response { fields: "Retry-After: 1\r\n", ..Response::hang_up(503, "the server goes down") });
     }
     if world.shaper.admit(Begin::Session, via.peer, Instant::now()).is_err() {
         return Err(Response::too_many());
@@ -59,13 +106,13 @@ pub(crate) fn handshake(world: &World, via: Via, head: &Head, upgrade: &Upgrade)
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
     )
     .into_bytes())
 }
 
-/// Serves a connection that has become a WebSocket; `rest` came behind the handshake.
-pub(crate) fn spawn(world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
+/// A stream of XMPP.
+fn spawn(world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
     let elsewhere = if via.secure || !world.config.websocket.https_only { None } else { world.https("wss") };
     let elsewhere = elsewhere.map(|base| format!("{base}/ws").into());
     let framing = Ws { inbox: Inbox::with(rest), elsewhere, code: NORMAL, closing: false, closed: false };

@@ -19,6 +19,7 @@
 #![allow(dead_code)] // each test file uses its own part of it
 
 pub mod client;
+pub mod page;
 pub mod peer;
 pub mod servers;
 pub mod websocket;

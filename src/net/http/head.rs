@@ -62,8 +62,15 @@ pub(crate) enum Coding {
 pub(crate) struct Upgrade {
     pub(crate) key: Option<String>,
     pub(crate) version: Option<String>,
-    /// Is `xmpp` among the sub-protocols offered (RFC 7395 section 3.1)?
-    pub(crate) xmpp: bool,
+    /// The sub-protocols offered, with commas between.
+    pub(crate) protocols: String,
+}
+
+impl Upgrade {
+    /// Is this sub-protocol offered?
+    pub(crate) fn offers(&self, protocol: &str) -> bool {
+        tokens(&self.protocols).any(|offered| offered == protocol)
+    }
 }
 
 /// A head that gets no further: the status to answer with, and why.
@@ -101,7 +108,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         upgrade: None,
     };
     let (mut length, mut chunked, mut websocket, mut connection_upgrade) = (None, false, false, false);
-    let mut upgrade = Upgrade { key: None, version: None, xmpp: false };
+    let mut upgrade = Upgrade { key: None, version: None, protocols: String::new() };
     for h in request.headers.iter() {
         let is = |name: &str| h.name.eq_ignore_ascii_case(name);
         let text = || std::str::from_utf8(h.value).unwrap_or_default().trim();
@@ -148,7 +155,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         } else if is("sec-websocket-version") {
             upgrade.version = Some(text().into());
         } else if is("sec-websocket-protocol") {
-            upgrade.xmpp |= tokens(text()).any(|t| t == "xmpp");
+            // Several fields are one list (RFC 6455 section 11.3.4).
+            upgrade.protocols += text();
+            upgrade.protocols.push(',');
         }
     }
     head.framing = match length {
@@ -252,7 +261,8 @@ mod tests {
         let text = "GET /ws HTTP/1.1\nUpgrade: WebSocket\nConnection: keep-alive, Upgrade\n\
                     Sec-WebSocket-Key: k\nSec-WebSocket-Version: 13\nSec-WebSocket-Protocol: a, xmpp\n\n";
         let upgrade = head(text).unwrap().unwrap().0.upgrade.unwrap();
-        assert_eq!(*upgrade, Upgrade { key: Some("k".into()), version: Some("13".into()), xmpp: true });
+        assert_eq!((upgrade.key.as_deref(), upgrade.version.as_deref()), (Some("k"), Some("13")));
+        assert!(upgrade.offers("xmpp") && upgrade.offers("a") && !upgrade.offers("xm"));
         assert_eq!(head(&text.replace("Upgrade\n", "close\n")).unwrap().unwrap().0.upgrade, None);
     }
 }

@@ -28,10 +28,10 @@ mod response;
 mod route;
 
 use super::World;
-use super::bosh;
 use super::shape::Forwarded;
 use super::wire::Wire;
-use super::ws;
+use super::ws::{self, Spoken};
+use super::{bosh, page};
 use head::BadHead;
 pub(crate) use head::{Head, Method, Upgrade};
 use owed::{Line, Owed};
@@ -66,7 +66,7 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     tokio::spawn(async move {
         if let Some(begun) = conn.run().await {
             // A task of its own, for this one has room for things that a WebSocket never does.
-            ws::spawn(conn.world, conn.wire, begun.via, begun.rest);
+            begun.spoken.serve(conn.world, conn.wire, begun.via, begun.rest);
         }
     });
 }
@@ -82,6 +82,8 @@ pub(crate) struct Via {
 pub(crate) enum Reply {
     Now(Box<Response>),
     Later(bosh::Waiting),
+    /// Of herald.v1.
+    Page(page::Waiting),
     /// It was to be waited for, and is there.
     There(Box<Response>, bosh::Given),
     /// None: the connection ends.
@@ -95,6 +97,7 @@ impl Reply {
                 Poll::Ready(std::mem::replace(response, Response::new(200, "", "")))
             }
             Reply::Later(waiting) => waiting.poll_answer(cx),
+            Reply::Page(waiting) => waiting.poll_answer(cx),
             Reply::Never => Poll::Pending,
         }
     }
@@ -109,6 +112,9 @@ impl Reply {
         if let Reply::Later(waiting) = self {
             let Poll::Ready(response) = waiting.poll_answer(cx) else { return false };
             *self = Reply::There(Box::new(response), waiting.given());
+        } else if let Reply::Page(waiting) = self {
+            let Poll::Ready(response) = waiting.poll_answer(cx) else { return false };
+            *self = Reply::Now(Box::new(response));
         }
         true
     }
@@ -142,6 +148,7 @@ type Left = Option<Box<Begun>>;
 
 /// A WebSocket whose handshake is done.
 struct Begun {
+    spoken: Spoken,
     via: Via,
     /// What came behind the handshake.
     rest: Vec<u8>,
@@ -243,12 +250,14 @@ impl Conn {
 
     async fn request(&mut self, Request { head, body }: Request) -> Option<End> {
         let via = self.via(head.forwarded.as_deref());
-        if let Some(upgrade) = head.upgrade.as_deref().filter(|_| ws::is_path(&head.path) && self.owed.is_empty()) {
-            return Some(match ws::handshake(&self.world, via, &head, upgrade) {
+        if let (Some(upgrade), Some(spoken)) = (head.upgrade.as_deref(), Spoken::at(&head.path))
+            && self.owed.is_empty()
+        {
+            return Some(match ws::handshake(&self.world, via, &head, upgrade, spoken) {
                 Ok(answer) => match self.wire.write_all(&answer).await {
                     Ok(()) => {
                         let rest = std::mem::take(&mut self.reader).into_rest();
-                        End::WebSocket(Box::new(Begun { via, rest }))
+                        End::WebSocket(Box::new(Begun { via, rest, spoken }))
                     }
                     Err(_) => End::Gone,
                 },

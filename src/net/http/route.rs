@@ -2,7 +2,7 @@
 
 use super::head::{Head, Method};
 use super::{Reply, Response, Via};
-use crate::net::{World, bosh, ws};
+use crate::net::{World, bosh, page, ws};
 use std::sync::Arc;
 
 pub(super) fn is_bosh(path: &str) -> bool {
@@ -15,6 +15,7 @@ pub(super) async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8
     let response = match head.method {
         Method::Options => Response::preflight(),
         Method::Post if bosh_path => return bosh::post(world, via, body).await,
+        Method::Post if page::is_path(path) => return page::post(world, via, body).await,
         Method::Get | Method::Head if bosh_path => {
             Response::text(200, "This is a BOSH endpoint (XEP-0124, XEP-0206): XMPP clients POST to it. It works.")
         }
@@ -23,6 +24,11 @@ pub(super) async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8
             fields: "Upgrade: websocket\r\n",
             ..Response::text(426, "This is an XMPP WebSocket endpoint (RFC 7395): connect with the sub-protocol xmpp.")
         },
+        Method::Get | Method::Head if page::is_path(path) => Response {
+            fields: "Upgrade: websocket\r\n",
+            ..Response::text(426, "This is where herald.js connects: as a WebSocket (herald.v1), or with POST.")
+        },
+        _ if page::is_path(path) => Response::not_allowed("Allow: GET, HEAD, POST, OPTIONS\r\n"),
         Method::Get | Method::Head => match path {
             "/.well-known/host-meta" => host_meta(world, false),
             "/.well-known/host-meta.json" => host_meta(world, true),
