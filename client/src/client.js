@@ -85,9 +85,10 @@ export function client(world, options) {
     if (id) {
       if (id <= place.since) return;
       kept._at({ since: id });
-      unacked += 1;
+      // An answer to a long poll is acknowledged by the next one.
+      if (net._transport === 'websocket') unacked += 1;
       if (unacked >= ACK_COUNT) ack();
-      else if (!has('ack')) set('ack', ACK_MS, ack);
+      else if (unacked && !has('ack')) set('ack', ACK_MS, ack);
     }
     frame.at ??= new Date(world._now()).toISOString();
     if (state) emit('typing', { uid: who, from, state });

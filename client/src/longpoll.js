@@ -78,12 +78,13 @@ export function longPoll(world, url, told) {
   };
   const read = ({ sid: mine, n, frames }) => {
     sid ??= mine;
-    // An answer that ends the session has no number.
-    if (!n) early.set((n = had + 1), frames);
-    else if (n > had) early.set(n, frames);
-    for (; (frames = early.get(had + 1)); early.delete(had)) {
+    const tell = (frame) => over || told._frame(frame);
+    // What has no number is not of the session: it is none, or over.
+    if (!n) frames.forEach(tell);
+    if (n > had) early.set(n, frames);
+    for (; early.has(had + 1); early.delete(had)) {
       had += 1;
-      for (const frame of frames) if (!over) told._frame(frame);
+      early.get(had).forEach(tell);
     }
   };
 

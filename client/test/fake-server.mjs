@@ -135,7 +135,7 @@ export class Polls {
   post({ sid, ack, wait, seq, frames }, answer) {
     if (!sid) return this.begin(frames, seq, answer);
     const poll = this.all.get(sid);
-    if (!poll || poll.over) return answer({ frames: [{ t: 'close', code: 'unknown_session', detail: '', retry: true }] });
+    if (!poll || poll.over) return answer({ n: 0, frames: [{ t: 'close', code: 'unknown_session', detail: '', retry: true }] });
     if (poll.answers.has(seq)) return answer(poll.answers.get(seq));
     poll.answer = (n, said) => {
       if (said.answered) return;
