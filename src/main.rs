@@ -34,6 +34,7 @@ mod log;
 mod metrics;
 mod net;
 mod payload;
+mod sendto;
 mod serve;
 mod tickets;
 mod tokens;

@@ -14,7 +14,8 @@ impl Sessions {
     /// Sends a message to these users; the answers are in the order of the question. What an answer names a number
     /// of is durable when this returns.
     ///
-    /// It goes to all available resources of a user whose priority is not negative.
+    /// It goes to all available resources of a user whose priority is not negative. A uid may be a full JID: then it
+    /// is for that resource, or for all when that is gone.
     pub async fn sendto(&self, to: Vec<Uid>, what: Push) -> Vec<SendtoResult> {
         let Push { mut stanza, terms } = what;
         if !is_sendable(&stanza) {
@@ -26,7 +27,7 @@ impl Sessions {
         stanza.to = None;
         let (stanza, terms) = (Arc::new(stanza), Arc::new(terms));
         let asked = to.into_iter().map(|uid| {
-            let user = self.jid_of(&uid).map(Jid::from).ok_or(SendtoState::NoSuchUser);
+            let user = self.address_of(&uid).ok_or(SendtoState::NoSuchUser);
             let parcel = user.map(|user| Parcel { stanza: stanza.clone(), to: Some(user) });
             (uid, parcel)
         });
@@ -61,6 +62,18 @@ impl Sessions {
         }
         let Ok(parcels) = answered.await else { return all(to, SendtoState::Failed) };
         self.push_all(to.into_iter().zip(parcels).collect(), &Arc::new(terms)).await
+    }
+
+    /// Carries any stanza with a `from` to the local user it is for, as if it came from another one. Says whether
+    /// it is on its way; nobody hears what becomes of it.
+    pub fn route(&self, stanza: Stanza) -> bool {
+        let parcel = Parcel { to: stanza.to.clone(), stanza: Arc::new(stanza) };
+        parcel.to().is_some() && self.world.route(parcel).is_none()
+    }
+
+    /// Who has an actor now: who is connected, and who was a moment ago.
+    pub fn running(&self) -> Vec<BareJid> {
+        self.world.users().iter().map(|(user, _)| user).collect()
     }
 
     /// Puts each into the mailbox of whom it is for, then waits for what they say.

@@ -1,7 +1,7 @@
 //! Everything that can be asked, and what one must be allowed for it.
 
 use super::scope::Scope;
-use super::{login, observer, presence, sendto, sessions, status, users};
+use super::{ejabberd, login, observer, presence, sendto, sessions, status, users};
 use crate::config::Config;
 use actix_web::http::Method;
 use actix_web::{Route, web};
@@ -25,7 +25,9 @@ pub enum Needs {
     Nothing,
     /// Who brings the operator's token, or a key with this scope.
     Key(Scope),
-    /// The same; and whoever asks from an address for which the configuration says so.
+    /// What the command of ejabberd that the path names needs.
+    Command,
+    /// The same as [`Needs::Key`]; and whoever asks from an address for which the configuration says so.
     #[allow(dead_code)] // the calls of iComet are the first
     KeyOrAddress(Scope, fn(&Config, IpAddr) -> bool),
 }
@@ -63,6 +65,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/kick", USERS, || web::to(sessions::kick)),
     get("/api/v1/actors", ADMIN, || web::to(observer::actors)),
     get("/api/v1/status", ADMIN, || web::to(status::status)),
+    post(ejabberd::PATH_VERSION, Needs::Command, || web::to(ejabberd::command)),
+    get(ejabberd::PATH_VERSION, Needs::Command, || web::to(ejabberd::command)),
+    post(ejabberd::PATH, Needs::Command, || web::to(ejabberd::command)),
+    get(ejabberd::PATH, Needs::Command, || web::to(ejabberd::command)),
     get("/api/v1/openapi.json", Needs::Nothing, || web::to(status::openapi)),
     get("/healthz", Needs::Nothing, || web::to(status::healthz)),
     get("/metrics", Needs::Nothing, || web::to(status::metrics)),

@@ -1,5 +1,6 @@
 //! What every request passes before it is looked at.
 
+use super::ejabberd;
 use super::endpoints::{ENDPOINTS, Endpoint, Needs};
 use super::problem::{Code, Problem};
 use super::status::{Phase, State};
@@ -27,6 +28,7 @@ pub async fn gate(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servic
     let in_work = InWork::enter(&state);
     let id = request_id(&request);
     let mut response = match check(&request, &state, in_work.before) {
+        Err(refusal) if is_ejabberds(&request) => request.into_response(ejabberd::refusal(&refusal)),
         Err(refusal) => request.into_response(refusal.error_response()),
         Ok(()) => next.call(request).await?,
     };
@@ -40,7 +42,11 @@ fn check(request: &ServiceRequest, state: &State, in_work: u32) -> Result<(), Pr
     if matches!(needs, Some(Needs::Nothing)) {
         return Ok(());
     }
-    let caller = state.keyring.caller(request.headers());
+    let caller = state.keyring.caller(request.headers(), is_ejabberds(request));
+    let needs = match needs {
+        Some(Needs::Command) => ejabberd::scope(request.path()).map(Needs::Key),
+        needs => needs,
+    };
     match (&caller, needs) {
         (Some(caller), Some(Needs::Key(scope) | Needs::KeyOrAddress(scope, _))) if !caller.scopes.allow(scope) => {
             let words = format!("this needs a key with the scope `{}`", scope.as_str());
@@ -76,6 +82,10 @@ fn needs(request: &ServiceRequest) -> Option<Needs> {
             && (e.method == *request.method() || e.method == Method::GET && *request.method() == Method::HEAD)
     };
     ENDPOINTS.iter().find(asked).map(|e| e.needs)
+}
+
+fn is_ejabberds(request: &ServiceRequest) -> bool {
+    request.match_pattern().is_some_and(|pattern| ejabberd::is_ours(&pattern))
 }
 
 fn peer(request: &ServiceRequest) -> IpAddr {

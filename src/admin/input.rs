@@ -3,14 +3,14 @@
 use super::problem::{Code, Problem};
 use super::status::State;
 use crate::accounts;
+use crate::sendto::Refusal;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use herald_xmpp::BareJid;
-use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
-use std::fmt;
+use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -28,12 +28,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         Box::pin(async move {
             checked?;
             let body = read(payload, limit).await?;
-            serde_json::from_slice(&body).map(Json).map_err(|e| refuse(&e))
+            serde_json::from_slice(&body).map(Json).map_err(|e| Refusal::of(&e).into())
         })
     }
 }
 
-fn is_json(request: &HttpRequest) -> Result<(), Problem> {
+/// Does the body say that it is JSON?
+pub fn is_json(request: &HttpRequest) -> Result<(), Problem> {
     let said = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let kind = said.split(';').next().unwrap_or("").trim();
     if kind.eq_ignore_ascii_case("application/json") {
@@ -42,7 +43,8 @@ fn is_json(request: &HttpRequest) -> Result<(), Problem> {
     Err(Problem::new(Code::NotJson, "the body must be JSON, and say so: `Content-Type: application/json`"))
 }
 
-async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut, Problem> {
+/// A whole body of at most `limit` bytes.
+pub async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut, Problem> {
     let mut body = BytesMut::new();
     while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|e| Problem::new(Code::Malformed, format!("the body cannot be read: {e}")))?;
@@ -52,22 +54,6 @@ async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut, Problem> {
         body.extend_from_slice(&piece);
     }
     Ok(body)
-}
-
-fn refuse(e: &serde_json::Error) -> Problem {
-    let words = e.to_string();
-    // serde names the field between backquotes, and puts it first.
-    let named = || words.split('`').nth(1).unwrap_or_default().to_owned();
-    match e.classify() {
-        serde_json::error::Category::Data if words.starts_with("unknown field") => {
-            Problem::new(Code::UnknownField, words.clone()).about(named())
-        }
-        serde_json::error::Category::Data if words.starts_with("missing field") => {
-            Problem::new(Code::Invalid, words.clone()).about(named())
-        }
-        serde_json::error::Category::Data => Problem::new(Code::Invalid, words),
-        _ => Problem::new(Code::Malformed, format!("the body is no JSON: {words}")),
-    }
 }
 
 /// A query string, taken apart; a name that is not among `known` is refused.
@@ -101,30 +87,4 @@ pub fn limit(pairs: &[(String, String)], usual: u32, max: u32) -> Result<u32, Pr
 /// The address of a uid.
 pub fn user(uid: &str, state: &State) -> Result<BareJid, Problem> {
     accounts::user(uid, &state.config.domain).map_err(|e| Problem::invalid("uid", e))
-}
-
-/// One string, or an array of them.
-pub struct OneOrMany(pub Vec<String>);
-
-impl<'de> serde::Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<OneOrMany, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = OneOrMany;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a uid or an array of uids")
-            }
-            fn visit_str<E>(self, one: &str) -> Result<OneOrMany, E> {
-                Ok(OneOrMany(vec![one.to_owned()]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<OneOrMany, A::Error> {
-                let mut all = Vec::new();
-                while let Some(one) = many.next_element()? {
-                    all.push(one);
-                }
-                Ok(OneOrMany(all))
-            }
-        }
-        from.deserialize_any(Either)
-    }
 }

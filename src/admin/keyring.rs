@@ -6,6 +6,8 @@
 use super::scope::{Scope, Scopes};
 use super::token::Token;
 use actix_web::http::header::{self, HeaderMap};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -39,11 +41,19 @@ impl Keyring {
         *self.keys.write() = keys.collect();
     }
 
-    /// Who sends these headers: `Authorization: Bearer` or `X-API-Key`.
-    pub fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|h| after_scheme(h.as_bytes(), b"Bearer "));
-        let secret = bearer.or_else(|| Some(headers.get("x-api-key")?.as_bytes().trim_ascii()))?;
-        self.holder(secret)
+    /// Who sends these headers: `Authorization: Bearer`, `X-API-Key`, and where `basic` says so
+    /// `Authorization: Basic`, with the key for a password and any name.
+    pub fn caller(&self, headers: &HeaderMap, basic: bool) -> Option<Caller> {
+        let authorization = headers.get(header::AUTHORIZATION).map(|h| h.as_bytes());
+        if let Some(secret) = authorization.and_then(|h| after_scheme(h, b"Bearer ")) {
+            return self.holder(secret);
+        }
+        if basic && let Some(both) = authorization.and_then(|h| after_scheme(h, b"Basic ")) {
+            let both = BASE64.decode(both).ok()?;
+            let colon = both.iter().position(|b| *b == b':')?; // RFC 7617 section 2: no name has one
+            return self.holder(&both[colon + 1..]);
+        }
+        self.holder(headers.get("x-api-key")?.as_bytes().trim_ascii())
     }
 
     /// Who has this secret. Takes the same time however much of it is right.

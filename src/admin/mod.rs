@@ -4,14 +4,18 @@
 //! |---|---|
 //! | `endpoints.rs`, `scope.rs` | everything that can be asked, and what one must be allowed for it |
 //! | `token.rs`, `keyring.rs` | who asks: the operator's token, made on first start, and named keys |
+//! | `idempotent.rs` | requests that are carried out once, however often they are made |
+//! | `ejabberd/` | the calls of ejabberd, under their own names |
 //! | `gate.rs` | what every request passes: the key and its scopes, the bound on requests in work, draining |
 //! | `problem.rs` | every refusal: problem+json (RFC 9457) with a stable code |
 //! | `input.rs` | bodies and query strings, read strictly |
 //! | `sendto.rs`, `presence.rs`, `users.rs`, `login.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
 //! | `openapi.json` | the whole of it as OpenAPI 3.1; a test compares it with [`ENDPOINTS`] |
 
+mod ejabberd;
 mod endpoints;
 mod gate;
+mod idempotent;
 mod input;
 #[allow(dead_code)] // until keys are made
 mod keyring;

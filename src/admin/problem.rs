@@ -1,6 +1,7 @@
 //! Every refusal: problem+json (RFC 9457) with a stable code.
 
 use super::ENDPOINTS;
+use crate::sendto::{Refusal, Undelivered, Why};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Value, json};
@@ -38,12 +39,16 @@ codes! {
     NotFound = "not_found" NOT_FOUND;
     /// There is no such account.
     NoSuchUser = "no_such_user" NOT_FOUND;
+    /// There is no such group.
+    NoSuchGroup = "no_such_group" NOT_FOUND;
     /// The path is right, the method is not.
     MethodNotAllowed = "method_not_allowed" METHOD_NOT_ALLOWED;
     /// The account is there already.
     UserExists = "user_exists" CONFLICT;
     /// The user has as many resources as one may have.
     TooManyResources = "too_many_resources" CONFLICT;
+    /// A request with the same Idempotency-Key is in work.
+    InFlight = "in_flight" CONFLICT;
     /// The body is too large.
     TooLarge = "too_large" PAYLOAD_TOO_LARGE;
     /// The body is not said to be JSON.
@@ -54,6 +59,10 @@ codes! {
     Invalid = "invalid" UNPROCESSABLE_ENTITY;
     /// The stanza is no message that can be sent.
     InvalidStanza = "invalid_stanza" UNPROCESSABLE_ENTITY;
+    /// Another request came with the same Idempotency-Key.
+    IdempotencyMismatch = "idempotency_mismatch" UNPROCESSABLE_ENTITY;
+    /// As many messages wait for the user as may.
+    Full = "full" TOO_MANY_REQUESTS;
     /// Too many requests are in work.
     Busy = "busy" TOO_MANY_REQUESTS;
     /// There are as many login tokens as there may be.
@@ -70,20 +79,55 @@ pub struct Problem {
     code: Code,
     detail: String,
     field: Option<String>,
+    results: Option<Value>,
 }
 
 impl Problem {
     /// With words for a human.
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
-        Problem { code, detail: detail.into(), field: None }
+        Problem { code, detail: detail.into(), field: None, results: None }
     }
     /// A field that is wrong.
     pub fn invalid(field: &str, detail: impl fmt::Display) -> Problem {
-        Problem { code: Code::Invalid, detail: format!("`{field}`: {detail}"), field: Some(field.into()) }
+        Problem::new(Code::Invalid, format!("`{field}`: {detail}")).about(field)
     }
     /// Names the field it is about.
     pub fn about(self, field: impl Into<String>) -> Problem {
         Problem { field: Some(field.into()), ..self }
+    }
+    /// With what became of it for each.
+    pub fn with_results(self, results: Value) -> Problem {
+        Problem { results: Some(results), ..self }
+    }
+    /// Why.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+    /// In words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+    /// There is no such group.
+    pub fn no_such_group(name: &str) -> Problem {
+        Problem::new(Code::NoSuchGroup, format!("there is no group {name}")).about("group")
+    }
+    /// As the answer has it.
+    pub fn json(&self) -> Value {
+        let status = self.code.status();
+        let mut body = json!({
+            "type": "about:blank", // RFC 9457 section 4.2.1: the status says the kind, the code the rest
+            "title": status.canonical_reason().unwrap_or_default(),
+            "status": status.as_u16(),
+            "detail": self.detail,
+            "code": self.code.as_str(),
+        });
+        if let Some(field) = &self.field {
+            body["field"] = field.as_str().into();
+        }
+        if let Some(results) = &self.results {
+            body["results"] = results.clone();
+        }
+        body
     }
     /// There is no such account.
     pub fn no_such_user(uid: &str) -> Problem {
@@ -103,27 +147,40 @@ impl ResponseError for Problem {
     }
     fn error_response(&self) -> HttpResponse {
         let status = self.code.status();
-        let mut body = json!({
-            "type": "about:blank", // RFC 9457 section 4.2.1: the status says the kind, the code the rest
-            "title": status.canonical_reason().unwrap_or_default(),
-            "status": status.as_u16(),
-            "detail": self.detail,
-            "code": self.code.as_str(),
-        });
-        if let (Some(field), Value::Object(members)) = (&self.field, &mut body) {
-            members.insert("field".into(), field.as_str().into());
-        }
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         let more = match self.code {
             Code::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"herald\"")),
-            Code::Busy | Code::TooManyTokens | Code::StoreFailed | Code::NotServing => Some((header::RETRY_AFTER, "1")),
+            Code::Busy | Code::Full | Code::InFlight | Code::TooManyTokens | Code::StoreFailed | Code::NotServing => {
+                Some((header::RETRY_AFTER, "1"))
+            }
             _ => None,
         };
         if let Some(more) = more {
             response.insert_header(more);
         }
-        response.body(body.to_string())
+        response.body(self.json().to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        let code = match refusal.why {
+            Why::Malformed => Code::Malformed,
+            Why::UnknownField => Code::UnknownField,
+            Why::Invalid => Code::Invalid,
+            Why::InvalidStanza => Code::InvalidStanza,
+        };
+        Problem { code, detail: refusal.words, field: refusal.field, results: None }
+    }
+}
+
+impl From<Undelivered> for Problem {
+    fn from(why: Undelivered) -> Problem {
+        match why {
+            Undelivered::NoSuchGroup(group) => Problem::no_such_group(&group),
+            Undelivered::Store(e) => e.into(),
+        }
     }
 }
 

@@ -1,62 +1,93 @@
-//! `POST /api/v1/sendto`: a message to one user or many, and what became of it for each.
+//! `POST /api/v1/sendto`: a message to one user, many, a group or all, and what became of it for each.
 
-use super::input::{Json, OneOrMany};
+use super::idempotent::{self, Carried};
+use super::input::{is_json, read};
+use super::keyring::Caller;
 use super::problem::{Code, Problem};
 use super::status::State;
-use actix_web::{HttpResponse, web};
-use bytes::Bytes;
-use herald_session::{Keep, Push, SendtoResult, Terms};
-use herald_xmpp::xml::{self, Scope};
-use herald_xmpp::{Jid, Kind, MessageType, Stanza};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use crate::sendto::{self, Done, Sendto, Target};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use herald_session::{SendtoResult, SendtoState};
+use serde_json::{Map, Value, json};
 
-/// Users in one request; more are refused.
-pub const UIDS_MAX: usize = 1_000;
-/// The longest `ttl_secs`: ten years.
-const TTL_SECS_MAX: u64 = 315_360_000;
-/// The longest `id`, in bytes.
-const ID_BYTES_MAX: usize = 1_023;
-
-/// What may be asked.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ask {
-    to: OneOrMany,
-    body: Option<String>,
-    stanza: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<Type>,
-    from: Option<String>,
-    id: Option<String>,
-    store: Option<StoreWhen>,
-    ttl_secs: Option<u64>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Type {
-    Chat,
-    Normal,
-    Headline,
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-enum StoreWhen {
-    Never,
-    IfOffline,
-}
+pub use crate::sendto::UIDS_MAX;
 
 /// Sends it.
-pub async fn sendto(state: web::Data<State>, Json(ask): Json<Ask>) -> Result<HttpResponse, Problem> {
-    let uids = uids(&ask.to.0)?;
-    let push = Push { terms: terms(&ask)?, stanza: stanza(ask, &state)? };
-    let results = state.sessions.sendto(uids, push).await;
-    let results: Vec<Value> = results.iter().map(result).collect();
-    Ok(HttpResponse::Ok().json(json!({ "results": results })))
+pub async fn sendto(
+    state: web::Data<State>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    is_json(&request)?;
+    let body = read(body.into_inner(), state.config.admin.body_bytes_max).await?;
+    let header = idempotent::header(&request)?;
+    let caller = request.extensions().get::<Caller>().cloned();
+    let carried = one(&state, caller.as_ref(), &body, header.as_deref()).await?;
+    Ok(carried.response())
+}
+
+/// One request, however it came: under a name, once.
+pub async fn one(
+    state: &State,
+    caller: Option<&Caller>,
+    body: &[u8],
+    header: Option<&str>,
+) -> Result<Carried, Problem> {
+    let limits = crate::serve::xml_limits(&state.config.limits);
+    let mut what = sendto::parse(body, &limits)?;
+    let key = match (what.key.take(), header) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid("key", "the header Idempotency-Key names the request already"));
+        }
+        (key, header) => key.or_else(|| header.map(Into::into)),
+    };
+    let Some(key) = key else { return Ok(Carried::new(carry_out(state, what).await?)) };
+    let key = idempotent::key(caller, &key);
+    idempotent::once(state, &key, body, async {
+        what.push.terms.once = Some(key.as_str().into());
+        carry_out_once(state, what).await
+    })
+    .await
+}
+
+/// The answer, and whether it is the last word.
+async fn carry_out_once(state: &State, what: Sendto) -> Result<(Value, bool), Problem> {
+    let single = matches!(what.to, Target::User(_));
+    let named = matches!(what.to, Target::User(_) | Target::Users(_));
+    let done = sendto::deliver(&state.sessions, what).await?;
+    let settled = done.is_settled();
+    Ok((answer(&done, single, named)?, settled))
+}
+
+async fn carry_out(state: &State, what: Sendto) -> Result<Value, Problem> {
+    carry_out_once(state, what).await.map(|(answer, _)| answer)
+}
+
+/// Where one user was meant, the status says it too.
+fn answer(done: &Done, single: bool, named: bool) -> Result<Value, Problem> {
+    let results: Value = done.results.iter().map(result).collect();
+    if single && let [only] = &done.results[..] {
+        let refused = match only.state {
+            SendtoState::NoSuchUser => Some(Problem::no_such_user(&only.uid)),
+            SendtoState::Full => {
+                let words = format!("as many messages wait for {} as may, or its mailbox is full", only.uid);
+                Some(Problem::new(Code::Full, words))
+            }
+            SendtoState::Failed => Some(Problem::new(Code::StoreFailed, "it may or may not be kept")),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            return Err(refused.with_results(results));
+        }
+    }
+    let mut answer = json!({ "results": results });
+    if !named {
+        let counts: Map<_, _> = done.counts.iter().map(|(state, n)| (state.as_str().to_owned(), json!(n))).collect();
+        answer["total"] = done.total.into();
+        answer["counts"] = counts.into();
+        answer["complete"] = done.is_complete().into();
+    }
+    Ok(answer)
 }
 
 fn result(r: &SendtoResult) -> Value {
@@ -66,86 +97,6 @@ fn result(r: &SendtoResult) -> Value {
         "sessions": r.sessions,
         "stored": r.id.is_some(),
         "id": r.id,
+        "repeated": r.repeated,
     })
-}
-
-fn uids(to: &[String]) -> Result<Vec<herald_session::Uid>, Problem> {
-    if to.is_empty() || to.len() > UIDS_MAX {
-        return Err(Problem::invalid("to", format!("it must name 1 to {UIDS_MAX} users, not {}", to.len())));
-    }
-    let mut seen = HashSet::new();
-    if let Some(twice) = to.iter().find(|uid| !seen.insert(uid.as_str())) {
-        return Err(Problem::invalid("to", format!("{twice:?} is there twice")));
-    }
-    Ok(to.iter().map(|uid| uid.as_str().into()).collect())
-}
-
-fn terms(ask: &Ask) -> Result<Terms, Problem> {
-    match (ask.store, ask.ttl_secs) {
-        (Some(StoreWhen::Never), None) => Ok(Terms::keep(Keep::Never)),
-        (Some(StoreWhen::Never), Some(_)) => Err(Problem::invalid("ttl_secs", "what is never stored has no such time")),
-        (Some(StoreWhen::IfOffline) | None, None) => Ok(Terms::default()),
-        (Some(StoreWhen::IfOffline) | None, Some(secs)) => {
-            if !(1..=TTL_SECS_MAX).contains(&secs) {
-                return Err(Problem::invalid("ttl_secs", format!("it must be from 1 to {TTL_SECS_MAX}")));
-            }
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            let expires = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(secs as i64 * 1_000);
-            Ok(Terms { expires_ms: Some(expires), ..Terms::keep(Keep::IfOffline) })
-        }
-    }
-}
-
-fn stanza(ask: Ask, state: &State) -> Result<Stanza, Problem> {
-    let mut stanza = match (ask.body, ask.stanza) {
-        (Some(body), None) => from_body(&body, ask.kind.unwrap_or(Type::Chat))?,
-        (None, Some(raw)) if ask.kind.is_none() => from_raw(&raw, state)?,
-        (None, Some(_)) => return Err(Problem::invalid("type", "a stanza says its type itself")),
-        (Some(_), Some(_)) => return Err(Problem::invalid("stanza", "it does not go with `body`: send one of them")),
-        (None, None) => return Err(Problem::invalid("body", "it is missing, and there is no `stanza`")),
-    };
-    stanza.to = None;
-    if let Some(from) = ask.from {
-        stanza.from = Some(from.parse::<Jid>().map_err(|e| Problem::invalid("from", e))?);
-    }
-    if let Some(id) = ask.id {
-        if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
-            return Err(Problem::invalid(
-                "id",
-                format!("it must have 1 to {ID_BYTES_MAX} bytes and no control characters"),
-            ));
-        }
-        stanza.id = Some(id.into());
-    }
-    Ok(stanza)
-}
-
-fn from_body(body: &str, kind: Type) -> Result<Stanza, Problem> {
-    let forbidden = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
-    if let Some(c) = body.chars().find(|c| forbidden(*c)) {
-        return Err(Problem::invalid("body", format!("XML cannot hold U+{:04X}", u32::from(c))));
-    }
-    let kind = match kind {
-        Type::Chat => MessageType::Chat,
-        Type::Normal => MessageType::Normal,
-        Type::Headline => MessageType::Headline,
-    };
-    let mut stanza = Stanza::new(Kind::Message(kind));
-    stanza.payload = Bytes::from(format!("<body>{}</body>", xml::escape_text(body)));
-    Ok(stanza)
-}
-
-fn from_raw(raw: &str, state: &State) -> Result<Stanza, Problem> {
-    let raw = raw.trim();
-    let refuse = |why: String| Problem::new(Code::InvalidStanza, why).about("stanza");
-    let limits = crate::serve::xml_limits(&state.config.limits);
-    xml::check(raw, &Scope::CLIENT, &limits).map_err(|e| refuse(format!("the stanza is not what XMPP allows: {e}")))?;
-    let stanza = Stanza::parse(raw, &Scope::CLIENT).map_err(|_| refuse("it is no stanza".into()))?;
-    match stanza.kind {
-        Kind::Message(MessageType::Groupchat | MessageType::Error) => {
-            Err(refuse("a message of type groupchat or error cannot be sent to a user".into()))
-        }
-        Kind::Message(_) => Ok(stanza),
-        _ => Err(refuse("only a message can be sent".into())),
-    }
 }

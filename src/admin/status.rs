@@ -1,5 +1,6 @@
 //! `/healthz`, `/metrics`, `/api/v1/status`, `/api/v1/openapi.json`: how the server is.
 
+use super::idempotent::InFlight;
 use super::keyring::Keyring;
 use super::login::WaysIn;
 use super::problem::{Code, Problem};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 /// Where the server is in its life.
@@ -70,6 +71,7 @@ pub struct State {
     pub started: Instant,
     pub addresses: OnceLock<BTreeMap<&'static str, SocketAddr>>,
     pub(super) in_work: AtomicU32,
+    pub(super) in_flight: InFlight,
     /// Answers by the first digit of their status, from 1.
     answers: [AtomicU64; 5],
 }
@@ -96,6 +98,7 @@ impl State {
             started,
             addresses: OnceLock::new(),
             in_work: AtomicU32::new(0),
+            in_flight: InFlight::default(),
             answers: Default::default(),
         }
     }
@@ -152,5 +155,15 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
 
 /// The description of all this.
 pub async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(include_str!("openapi.json"))
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
+    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str())
+}
+
+/// What is written by hand, and the commands of ejabberd from their table.
+pub fn document() -> Value {
+    let mut document: Value = serde_json::from_str(include_str!("openapi.json")).unwrap_or_default(); // a test reads it
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.extend(super::ejabberd::paths());
+    }
+    document
 }

@@ -281,6 +281,9 @@ settings! {
         body_bytes_max: usize = 1_048_576, 4_096..67_108_864 "bytes";
         /// Requests in work at a time; one more is answered with 429.
         requests_max: u32 = 256, 1..10_000 "requests";
+        /// Whose shapes the calls of ejabberd (`/api/<command>`) have, by the version of its API: 0 is ejabberd up
+        /// to 23.10 (`{"stat": 6}`), 1 from 24.02 on (`6`), 2 from 24.06 on. `/api/<command>/v2` asks for one.
+        ejabberd_version: u32 = 0, 0..2 "";
     }
 
     /// What happens, told as it happens: `GET /api/v1/events`, and the ways out below (docs/events.md).
