@@ -25,7 +25,11 @@ pub struct Delay;
 impl Module for Delay {
     fn register(self, points: &mut Points) {
         points.arrived(Stage::Screen, discard_forged);
-        points.stamp(|turn, stanza, at_ms| stamp(stanza, turn.domain(), at_ms, "Offline Storage"));
+        points.stamp(|turn, stanza, kept| {
+            if kept.late {
+                stamp(stanza, turn.domain(), kept.at_ms, "Offline Storage");
+            }
+        });
     }
 }
 

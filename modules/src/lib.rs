@@ -10,15 +10,19 @@
 //! | `time.rs` | 0202, entity time |
 //! | `private.rs` | 0049, private XML storage |
 //! | `vcard.rs` | 0054, vcard-temp |
+//! | `hints.rs` | 0334, message processing hints |
+//! | `stanza_id.rs` | 0359, stanza ids |
 //!
 //! `request.rs` holds what several of them ask of an iq.
 
 pub mod delay;
 pub mod disco;
+pub mod hints;
 pub mod offline;
 pub mod ping;
 pub mod private;
 mod request;
+pub mod stanza_id;
 pub mod time;
 pub mod vcard;
 pub mod version;
@@ -41,13 +45,25 @@ pub struct Xep {
 }
 
 /// What is supported here, by number.
-pub const XEPS: &[Xep] =
-    &[disco::XEP, private::XEP, vcard::XEP, version::XEP, offline::XEP, ping::XEP, time::XEP, delay::XEP];
+pub const XEPS: &[Xep] = &[
+    disco::XEP,
+    private::XEP,
+    vcard::XEP,
+    version::XEP,
+    offline::XEP,
+    ping::XEP,
+    time::XEP,
+    delay::XEP,
+    hints::XEP,
+    stanza_id::XEP,
+];
 
 /// Every module, in the order in which their hooks run.
 pub fn standard() -> Modules {
     Modules::builder()
         .add(delay::Delay)
+        .add(stanza_id::StanzaId)
+        .add(hints::Hints)
         .add(offline::OfflineMessages)
         .add(disco::Disco)
         .add(ping::Ping)

@@ -1,7 +1,7 @@
 //! The actor around one [`User`]: it hands the user its mail and does what the user asks, in order.
 
 use crate::link::{Close, Parcel};
-use crate::user::{Answer, Ask, Input, Query, User};
+use crate::user::{Answer, Ask, Farewell, Input, Query, User};
 use crate::world::World;
 use herald_actor::{Actor, Ctx, Exit, Signal, TimerId, TrySendError, WaitError, WeakAddr};
 use herald_storage::{Appended, NewMessage, Store, StoreError};
@@ -59,11 +59,9 @@ impl UserActor {
                 Ask::Store(query) => self.ask_store(query, ctx),
                 Ask::Keep(number, message) => self.keep(number, message, ctx),
                 Ask::Mark(ids) => self.mark(ids, ctx),
-                Ask::Tell(event) => {
-                    if let Some(observer) = self.world.observer.get() {
-                        observer.event(now.unix_ms, *event);
-                    }
-                }
+                Ask::MarkTo(id) => self.mark_to(id, ctx),
+                Ask::Seen(at_ms) => self.world.seen(self.user.jid(), at_ms),
+                Ask::Tell(event) => self.world.tell_observer(now.unix_ms, *event),
                 Ask::Stop => drop(ctx.stop_when_idle()), // with mail waiting it goes on, and is asked again
             }
         }
@@ -91,7 +89,7 @@ impl UserActor {
     fn keep(&mut self, number: u64, message: NewMessage, ctx: &mut Ctx<UserActor>) {
         let mut back = WayBack { me: ctx.addr().downgrade(), world: self.world.clone(), number: Some(number) };
         let then = Box::new(move |kept: Result<Appended, StoreError>| {
-            back.world.counters.stored.add(u64::from(kept.is_ok()));
+            back.world.counters.stored.add(u64::from(kept.as_ref().is_ok_and(|kept| !kept.repeated)));
             back.answer(kept);
         });
         self.world.store.append(self.user.jid(), message, then);
@@ -105,6 +103,14 @@ impl UserActor {
             tell_back(&world, &me, Input::Marked(marked, done.is_ok()));
         });
         self.world.store.delivered(self.user.jid(), ids, then);
+    }
+
+    fn mark_to(&mut self, id: u64, ctx: &mut Ctx<UserActor>) {
+        let (me, world) = (ctx.addr().downgrade(), self.world.clone());
+        let then = Box::new(move |pending: Result<u64, StoreError>| {
+            tell_back(&world, &me, Input::MarkedTo(id, pending));
+        });
+        self.world.store.delivered_to(self.user.jid(), id, then);
     }
 
     fn set_timer(&mut self, ctx: &mut Ctx<UserActor>) {
@@ -166,7 +172,14 @@ impl Drop for UserActor {
         }
         // After a panic the state may be in disorder; a second one here would take the process with it.
         let farewell = catch_unwind(AssertUnwindSafe(|| self.user.farewell()));
-        let Ok((links, parcels)) = farewell else { return };
+        let Ok(Farewell { links, parcels, events, was_online }) = farewell else { return };
+        let now_ms = self.world.clock.now().unix_ms;
+        for event in events {
+            self.world.tell_observer(now_ms, event);
+        }
+        if was_online {
+            self.world.seen(self.user.jid(), now_ms);
+        }
         for link in links {
             link.close(Close::Internal);
         }
@@ -223,6 +236,7 @@ fn perform(store: &dyn Store, user: &BareJid, query: Query, then: Then) {
         Query::Pending { after, limit, bytes_max } => {
             store.pending(user, after, limit, bytes_max, as_answer(then, Answer::Pending));
         }
+        Query::DeliveredTo(id) => store.delivered_to(user, id, as_answer(then, Answer::Count)),
         Query::Delivered(ids) => store.delivered(user, ids, as_answer(then, |()| Answer::Done)),
         Query::PendingCount => store.pending_count(user, as_answer(then, Answer::Count)),
         Query::Private { space, key } => store.private(user, &space, &key, as_answer(then, Answer::Private)),

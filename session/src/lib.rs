@@ -6,6 +6,7 @@
 //! | [`link`] | what a connection driver is to a user, and what it is handed |
 //! | [`push`] | what a backend asks, and is told |
 //! | [`events`] | what happens to users, for somebody who watches |
+//! | [`log`] | messages as they are kept |
 //! | [`hooks`] | how a feature hangs itself on the user actor |
 //! | [`user`] | the user as a machine without I/O: resources, roster, presence, delivery |
 //! | [`subscription`] | the state machine of RFC 6121 section 3 and appendix A, as tables |
@@ -21,6 +22,7 @@ pub mod delivery;
 pub mod events;
 pub mod hooks;
 pub mod link;
+pub mod log;
 pub mod push;
 mod seat;
 mod sendto;

@@ -78,7 +78,7 @@ impl Seat {
     /// handed or has read. It counts as delivered then, in a moment: many are marked at a time. Never waits.
     pub fn read_to(&self, id: u64) {
         if let Some(place) = &self.place {
-            let input = Input::ReadTo(place.binding, id);
+            let input = Input::ReadTo(id);
             place.world.tell(&self.jid.to_bare(), place.addr.clone(), input);
         }
     }

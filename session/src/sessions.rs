@@ -3,7 +3,7 @@
 
 use crate::actor::UserActor;
 use crate::clock::Clock;
-use crate::events::Observer;
+use crate::events::{Event, Observer};
 use crate::hooks::Modules;
 use crate::link::{Binding, Close, Link};
 use crate::push::{PresenceInfo, SessionInfo, Stats, Uid};
@@ -158,6 +158,12 @@ impl Sessions {
         if self.world.observer.set(observer).is_err() {
             return tracing::error!("somebody watches already; the second is not told anything");
         }
+        let world = Arc::downgrade(&self.world);
+        self.world.store.on_expired(Box::new(move |user, id| {
+            if let Some(world) = world.upgrade() {
+                world.tell_observer(world.clock.now().unix_ms, Event::Expired { user: user.clone(), id });
+            }
+        }));
         self.world.shared.watch();
     }
 

@@ -2,7 +2,7 @@
 
 use crate::actor::UserActor;
 use crate::clock::Clock;
-use crate::events::Observer;
+use crate::events::{Event, Observer};
 use crate::link::{Parcel, Transport};
 use crate::push::Stats;
 use crate::user::{Input, Shared};
@@ -138,6 +138,18 @@ impl World {
         while let Err(herald_actor::Closed(back)) = self.user(user).send(input).await {
             input = back;
         }
+    }
+
+    /// Tells whoever watches.
+    pub fn tell_observer(&self, at_ms: i64, event: Event) {
+        if let Some(observer) = self.observer.get() {
+            observer.event(at_ms, event);
+        }
+    }
+
+    /// The user has gone offline. Nobody waits for it to be kept, and an account that is gone has no such time.
+    pub fn seen(&self, user: &BareJid, at_ms: i64) {
+        self.store.put_last_seen(user, at_ms, Box::new(|_| ()));
     }
 
     pub fn stats(&self) -> Stats {

@@ -53,7 +53,7 @@ fn xep_0030_an_account() {
                    <identity category='account' type='registered'/>\
                    <feature var='http://jabber.org/protocol/disco#info'/>\
                    <feature var='http://jabber.org/protocol/disco#items'/>\
-                   <feature var='urn:xmpp:ping'/><feature var='vcard-temp'/></query>";
+                   <feature var='urn:xmpp:ping'/><feature var='urn:xmpp:sid:0'/><feature var='vcard-temp'/></query>";
     let items = "<query xmlns='http://jabber.org/protocol/disco#items'>\
                  <item jid='ann@house.example/desk'/><item jid='ann@house.example/phone'/></query>";
     // sections 3.1 and 4.1: the owner, and who sees its presence

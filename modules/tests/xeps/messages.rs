@@ -1,4 +1,4 @@
-//! XEP-0160 and XEP-0203.
+//! XEP-0160, XEP-0203, XEP-0334 and XEP-0359.
 
 use super::town;
 use super::town::{Client, Town};
@@ -29,7 +29,7 @@ fn xep_0160_who_is_away_gets_it_when_they_come() {
         format!(
             "<message from='ann@house.example/a' to='bob@house.example' id='m' type='chat'><body>{n}</body>\
              <delay xmlns='urn:xmpp:delay' from='house.example' stamp='2002-09-10T23:08:25Z'>Offline Storage</delay>\
-             </message>"
+             <stanza-id xmlns='urn:xmpp:sid:0' by='bob@house.example' id='{n}'/></message>"
         )
     };
     assert_eq!(got, [stamped(1), stamped(2), stamped(3)]);
@@ -133,4 +133,64 @@ fn xep_0203_stamps_in_our_name_are_ours_alone() {
     let got = bob.got().concat();
     assert_eq!(got.matches("<delay").count(), 1, "{got}");
     assert!(got.contains("Offline Storage"), "{got}");
+}
+
+#[test]
+fn xep_0334_hints() {
+    let mut town = town(&["ann", "bob"]);
+    let ann = town.login("ann", "a");
+    let hint = |name: &str| format!("<{name} xmlns='urn:xmpp:hints'/>");
+    let state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+    let mut kept = 0;
+    for (payload, is_kept) in [
+        (format!("<body>hi</body>{}", hint("no-store")), false),
+        (format!("<body>hi</body>{}", hint("store")), true),
+        (format!("{state}{}", hint("store")), true), // section 4.4
+        (state.to_string(), false),
+        (format!("<body>hi</body>{}", hint("no-such")), true),
+        ("<body>hi</body><no-store xmlns='other'/>".to_string(), true),
+    ] {
+        assert_eq!(send(&mut town, &ann, " type='chat'", &payload), [""; 0]);
+        kept += usize::from(is_kept);
+        assert_eq!(town.shelves["bob"].kept.len(), kept, "{payload}");
+    }
+    // who follows the log gets what is not stored all the same, without a number
+    let page = town.follow("bob", "page");
+    send(&mut town, &ann, " type='chat'", &format!("<body>secret</body>{}", hint("no-store")));
+    let got = page.take();
+    assert!(got.len() == 1 && got[0].receipt.is_none(), "{got:?}");
+    assert_eq!(town.shelves["bob"].log.len(), kept);
+    // the backend has the last word
+    let said = format!("<message type='chat'><body>x</body>{}</message>", hint("no-store"));
+    assert!(town.push("bob", &said, Keep::Always).is_some_and(|s| s.id.is_some()));
+}
+
+#[test]
+fn xep_0359_kept_messages_bear_their_number() {
+    let mut town = town(&["ann", "bob"]);
+    let (ann, bob) = (town.login("ann", "a"), town.login("bob", "b"));
+    let id = |by: &str, id: &str| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='{id}'/>");
+    // section 3: nobody else says this in Bob's name, however it is written; in another's they may
+    let others = [id("ann@house.example", "7"), "<origin-id xmlns='urn:xmpp:sid:0' id='o'/>".into()].concat();
+    let forged = [id("bob@house.example", "99"), id("BOB@House.Example", "98"), others.clone()].concat();
+    send(&mut town, &ann, " type='chat'", &forged);
+    let inside = |xml: &str| xml.split_once('>').unwrap().1.trim_end_matches("</message>").to_string();
+    assert_eq!(inside(&bob.got()[0]), others, "not kept, no number");
+    town.push("bob", &format!("<message type='chat'>{forged}</message>"), Keep::Always);
+    let got = inside(&bob.got()[0]);
+    assert_eq!(got, [others.clone(), id("bob@house.example", "1")].concat(), "at most one, and no delay");
+    // in the log there is none of ours
+    assert_eq!(
+        inside(&town::xml_of(&herald_session::Delivery::new(town.shelves["bob"].since(0).next().unwrap().1))),
+        others
+    );
+    // section 4
+    let features = super::iq(
+        &mut town,
+        &bob,
+        "get",
+        "bob@house.example",
+        "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+    );
+    assert!(features.unwrap().contains("<feature var='urn:xmpp:sid:0'/>"));
 }

@@ -99,6 +99,17 @@ pub enum Offline {
     Bounce(StanzaError),
 }
 
+/// What is known of a kept message that is handed to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its number in the user's log.
+    pub id: u64,
+    /// When it was kept, in milliseconds since 1970 UTC.
+    pub at_ms: i64,
+    /// Was it given out of the store? `false`: it goes on at once.
+    pub late: bool,
+}
+
 /// A `disco#info` identity (XEP-0030 section 3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -122,7 +133,7 @@ pub(crate) type Plain = Box<dyn Fn(&mut Turn<'_>) + Send + Sync>;
 pub(crate) type OfBinding = Box<dyn Fn(&mut Turn<'_>, Binding) + Send + Sync>;
 pub(crate) type OfPresence = Box<dyn Fn(&mut Turn<'_>, Binding, &Stanza) + Send + Sync>;
 pub(crate) type OfOffline = Box<dyn Fn(&mut Turn<'_>, &Parcel) -> Offline + Send + Sync>;
-pub(crate) type OfStamp = Box<dyn Fn(&mut Turn<'_>, &mut Stanza, i64) + Send + Sync>;
+pub(crate) type OfStamp = Box<dyn Fn(&mut Turn<'_>, &mut Stanza, Stamp) + Send + Sync>;
 
 /// The points a module can hang on.
 #[derive(Default)]
@@ -176,9 +187,8 @@ impl Points {
     pub fn offline(&mut self, f: impl Fn(&mut Turn<'_>, &Parcel) -> Offline + Send + Sync + 'static) {
         self.on.offline.push(Box::new(f));
     }
-    /// A kept message is about to be handed to a resource; it was kept at that time (milliseconds
-    /// since 1970 UTC). For a delay stamp.
-    pub fn stamp(&mut self, f: impl Fn(&mut Turn<'_>, &mut Stanza, i64) + Send + Sync + 'static) {
+    /// A kept message is about to be handed to a resource that acknowledges. For a delay stamp, and its number.
+    pub fn stamp(&mut self, f: impl Fn(&mut Turn<'_>, &mut Stanza, Stamp) + Send + Sync + 'static) {
         self.on.stamp.push(Box::new(f));
     }
     /// A `disco#info` feature.

@@ -28,7 +28,7 @@ pub enum Input {
     /// A connection wrote what had this receipt, or its client acknowledged it.
     Acked(Binding, Receipt),
     /// One that follows the log: its client has everything up to this number.
-    ReadTo(Binding, u64),
+    ReadTo(u64),
     /// A connection that was full has room again.
     Room(Binding),
     /// A connection ended, and gives back what it had not delivered, oldest first.
@@ -41,6 +41,8 @@ pub enum Input {
     Kept(u64, Result<Appended, StoreError>),
     /// The answer to [`Ask::Mark`]: these ids are marked, or (`false`) may not be.
     Marked(Vec<u64>, bool),
+    /// The answer to the [`Ask::MarkTo`] of that number: how many are pending.
+    MarkedTo(u64, Result<u64, StoreError>),
     /// End the connections, of one resource or of all; how many were there.
     Close(Box<(Option<Resource>, Close, oneshot::Sender<u32>)>),
     /// The account is gone: forget it all, end all connections.
@@ -115,6 +117,10 @@ pub enum Ask {
     Keep(u64, NewMessage),
     /// Mark kept messages as delivered; [`Input::Marked`] may come any time later.
     Mark(Vec<u64>),
+    /// Mark all kept messages up to this number as delivered; [`Input::MarkedTo`] may come any time later.
+    MarkTo(u64),
+    /// The user has gone offline at that time, in milliseconds since 1970 UTC: keep that. Nobody waits.
+    Seen(i64),
     /// Tell whoever watches.
     Tell(Box<Event>),
     /// Nobody needs this actor now.
@@ -135,6 +141,7 @@ pub enum Query {
     AppendAt(u64, NewMessage),
     Pending { after: u64, limit: u32, bytes_max: usize },
     Delivered(Vec<u64>),
+    DeliveredTo(u64),
     PendingCount,
     Private { space: CompactString, key: CompactString },
     PutPrivate { space: CompactString, key: CompactString, value: Option<Bytes> },

@@ -9,6 +9,8 @@
 //! | an iq that asks something | back to its sender, with `resource-constraint` |
 //! | presence, answers, roster pushes, errors | here, up to [`LATE_BYTES_MAX`]: of a resource's presence the latest |
 //!
+//! One that follows the log is never behind: it reads what it did not take.
+//!
 //! Only a connection without a substitute may be behind: when another resource of the user takes messages,
 //! it is closed, and that one gets what is kept. So there is one at most.
 
@@ -48,9 +50,10 @@ impl User {
     /// A link did not take what it was handed.
     pub(super) fn refused(&mut self, now: Now, binding: Binding, delivery: Delivery) {
         match self.place_of(binding) {
+            Some(place) if self.resources[place].follows => self.not_followed(now, place, delivery),
             Some(place) if self.may_be_behind(place) => {
                 self.fall_behind(now, place);
-                self.overflow(delivery);
+                self.overflow(binding, delivery);
             }
             Some(place) => {
                 self.detach(now, place, Close::ResourceFull);
@@ -71,7 +74,7 @@ impl User {
 
     /// It takes messages, and no other resource does.
     fn may_be_behind(&self, place: usize) -> bool {
-        let takes = |place: usize| self.resources[place].priority.is_some_and(|p| p >= 0);
+        let takes = |place: usize| self.resources[place].takes_messages();
         let is_alone = (0..self.resources.len()).all(|other| other == place || !takes(other));
         self.settings().behind_secs > 0 && self.behind.is_none() && takes(place) && is_alone
     }
@@ -94,11 +97,11 @@ impl User {
     }
 
     /// What would go to the connection that is behind.
-    pub(super) fn overflow(&mut self, delivery: Delivery) {
+    pub(super) fn overflow(&mut self, binding: Binding, delivery: Delivery) {
         let Some(now) = self.behind.as_ref().map(|b| b.now) else { return };
         match delivery.stanza.kind {
             Kind::Message(MessageType::Error) => self.hold_late(now, delivery),
-            Kind::Message(_) => self.overflow_message(now, delivery),
+            Kind::Message(_) => self.overflow_message(now, binding, delivery),
             Kind::Iq(IqType::Get | IqType::Set) if delivery.stanza.from.is_some() => {
                 self.bounce(now, &parcel_of(delivery), StanzaError::new(Condition::ResourceConstraint));
             }
@@ -106,9 +109,22 @@ impl User {
         }
     }
 
-    fn overflow_message(&mut self, now: Now, delivery: Delivery) {
-        if let Some(receipt) = delivery.receipt {
-            self.hand_back(receipt);
+    /// One that follows the log has no room. What is in the log it reads from there when it has.
+    fn not_followed(&mut self, now: Now, place: usize, delivery: Delivery) {
+        let binding = self.resources[place].binding;
+        match delivery.stanza.kind {
+            Kind::Message(MessageType::Error) if delivery.receipt.is_none() => {}
+            Kind::Message(_) => self.overflow_message(now, binding, delivery),
+            Kind::Iq(IqType::Get | IqType::Set) if delivery.stanza.from.is_some() => {
+                self.bounce(now, &parcel_of(delivery), StanzaError::new(Condition::ResourceConstraint));
+            }
+            Kind::Iq(_) | Kind::Presence(_) => self.detach(now, place, Close::ResourceFull),
+        }
+    }
+
+    fn overflow_message(&mut self, now: Now, binding: Binding, delivery: Delivery) {
+        if delivery.receipt.is_some() {
+            self.hand_back(binding, &delivery);
         } else if self.leaving.is_some() {
             self.give_back_later(delivery); // behind what another gives back
         } else {
@@ -122,7 +138,7 @@ impl User {
 
     /// Who waits to hear what became of this message: nobody was told yet.
     fn ticket_of(&mut self, stanza: &Arc<Stanza>) -> Option<Ticket> {
-        let is_about = |todo: &Todo| matches!(todo, Todo::Say(_, _, about) if Arc::ptr_eq(about, stanza));
+        let is_about = |todo: &Todo| matches!(todo, Todo::Say(_, _, about, _) if Arc::ptr_eq(about, stanza));
         let place = self.todo.iter().position(is_about)?;
         match self.todo.remove(place) {
             Some(Todo::Say(ticket, ..)) => Some(ticket),

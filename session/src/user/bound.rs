@@ -1,15 +1,17 @@
 //! The resources of a user: bound, replaced, gone.
 
+use super::watch::words_of;
 use super::{Bind, Todo, User};
 use crate::clock::Now;
 use crate::delivery::Candidate;
+use crate::events::Event;
 use crate::hooks::{Resource as View, Turn};
 use crate::link::{Binding, Close, Delivery, Link, Parcel};
 use crate::push::{PresenceInfo, ResourceInfo, SessionInfo};
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use herald_xmpp::stanza::Condition;
-use herald_xmpp::{FullJid, Jid, Kind, PresenceType, Resource, Stanza, StanzaError, ns};
+use herald_xmpp::{FullJid, Jid, Kind, PresenceType, Resource, Stanza, StanzaError};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -28,6 +30,15 @@ pub(super) struct Bound {
     pub priority: Option<i8>,
     /// Has it asked for the roster (RFC 6121 section 2.2)?
     pub interested: bool,
+    /// Does it follow the log ([`Transport::follows`](crate::Transport::follows))?
+    pub follows: bool,
+}
+
+impl Bound {
+    /// Is it available, with a priority that is not negative?
+    pub fn takes_messages(&self) -> bool {
+        self.priority.is_some_and(|p| p >= 0)
+    }
 }
 
 /// What an available resource said of itself.
@@ -35,6 +46,18 @@ pub(super) struct Shown {
     pub lang: Option<CompactString>,
     pub decls: Option<Box<str>>,
     pub payload: Bytes,
+}
+
+/// What is left to do when an actor ends with resources bound.
+pub(crate) struct Farewell {
+    /// To be closed.
+    pub links: Vec<Arc<dyn Link>>,
+    /// To be sent.
+    pub parcels: Vec<Parcel>,
+    /// To be told, in order.
+    pub events: Vec<Event>,
+    /// Was a resource available?
+    pub was_online: bool,
 }
 
 impl User {
@@ -53,6 +76,7 @@ impl User {
             return drop(bind.answer.send(Err(StanzaError::new(Condition::ResourceConstraint))));
         }
         let jid = self.jid.with(&resource);
+        let link = bind.link.info();
         self.resources.reserve_exact(1);
         self.resources.push(Bound {
             binding: bind.binding,
@@ -63,12 +87,14 @@ impl User {
             since_ms: now.unix_ms,
             priority: None,
             interested: false,
+            follows: link.transport.follows(),
         });
-        if bind.answer.send(Ok(jid)).is_err() {
+        if bind.answer.send(Ok(jid.clone())).is_err() {
             // The connection ended while it waited: there is no seat that would ever unbind.
             self.resources.pop();
             return;
         }
+        self.watch(|_| Event::SessionUp { jid, link });
         let shared = self.shared.clone();
         for hook in &shared.modules.bound {
             hook(&mut Turn { user: self, now }, bind.binding);
@@ -114,6 +140,10 @@ impl User {
         }
         let unavailable = Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(self.jid.with(&bound.resource));
         self.became_unavailable(now, &mut bound, unavailable);
+        self.watch(|user| Event::SessionDown { jid: user.jid.with(&bound.resource), link: bound.link.info() });
+        if bound.follows {
+            self.mark_read();
+        }
         let shared = self.shared.clone();
         for hook in &shared.modules.unbound {
             hook(&mut Turn { user: self, now }, bound.binding);
@@ -121,20 +151,24 @@ impl User {
     }
 
     /// The actor ends without having been told what to do about its resources: their links, and what
-    /// those who saw them are told.
-    pub(crate) fn farewell(&mut self) -> (Vec<Arc<dyn Link>>, Vec<Parcel>) {
-        let mut links = Vec::new();
+    /// those who saw them, and who watches, are told.
+    pub(crate) fn farewell(&mut self) -> Farewell {
+        let gone = std::mem::take(&mut self.resources);
+        let was_online = self.online_since().is_some();
+        let events = self.last_events(&gone);
         let mut parcels = Vec::new();
-        for bound in std::mem::take(&mut self.resources) {
-            let gone = Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(self.jid.with(&bound.resource));
-            let gone = Arc::new(gone);
+        let mut links = Vec::new();
+        for bound in gone {
+            let unavailable =
+                Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(self.jid.with(&bound.resource));
+            let unavailable = Arc::new(unavailable);
             let seen_by = if bound.priority.is_some() { self.seen_by() } else { Vec::new() };
             let directed = bound.directed.map(|d| *d).unwrap_or_default();
             let to_all = seen_by.into_iter().chain(directed);
-            parcels.extend(to_all.map(|to| Parcel { stanza: gone.clone(), to: Some(to) }));
+            parcels.extend(to_all.map(|to| Parcel { stanza: unavailable.clone(), to: Some(to) }));
             links.push(bound.link);
         }
-        (links, parcels)
+        Farewell { links, parcels, events, was_online }
     }
 
     fn make_resource(&self, entropy: u64) -> Option<Resource> {
@@ -185,19 +219,16 @@ impl User {
     pub(super) fn presence_info(&self) -> PresenceInfo {
         let mut resources: Vec<_> = self.resources.iter().map(|r| self.resource_info(r)).collect();
         resources.sort_by_key(|r| std::cmp::Reverse(r.priority));
-        PresenceInfo { uid: CompactString::from(self.jid.as_str()), resources, since_ms: None }
+        PresenceInfo { uid: CompactString::from(self.jid.as_str()), resources, since_ms: self.online_since() }
     }
 
     fn resource_info(&self, bound: &Bound) -> ResourceInfo {
-        let presence = self.presence_of(bound);
-        let words = |name: &str| {
-            presence.child(name, ns::CLIENT).map(|e| CompactString::from(e.text())).filter(|words| !words.is_empty())
-        };
+        let (show, status) = words_of(&self.presence_of(bound));
         ResourceInfo {
             resource: bound.resource.clone(),
             priority: bound.priority,
-            show: words("show"),
-            status: words("status"),
+            show,
+            status,
             link: bound.link.info(),
         }
     }

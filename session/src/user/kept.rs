@@ -3,14 +3,17 @@
 //! They are given out in the order of their ids, a page at a time, and a page is followed by the next
 //! when the connection has acknowledged it. Until the last page is out, a new message to the account
 //! goes to the store behind them. An id is marked as delivered only when the connection says so.
+//!
+//! Who follows the log reads it alone, and is given no pages.
 
-use super::message::read_kept;
+use super::logged::{Handed, Reads};
 use super::storing::{Reserved, Storing};
 use super::{Answer, Query, Todo, User};
 use crate::clock::Now;
-use crate::hooks::Turn;
+use crate::hooks::Stamp;
 use crate::link::{Binding, Delivery, Parcel, Receipt};
-use herald_storage::Kept;
+use crate::log;
+use herald_storage::{Kept, StoreError};
 use herald_xmpp::Jid;
 
 /// What is going on with kept messages; not there when nothing is.
@@ -21,6 +24,10 @@ pub(super) struct Keeping {
     pub marking: Vec<u64>,
     pub storing: Storing,
     pub reserved: Vec<Reserved>,
+    /// Given out, or delivered with a number: who has them.
+    pub handed: Handed,
+    /// How far followers have read.
+    pub reads: Reads,
 }
 
 /// Kept messages on their way to one resource.
@@ -30,12 +37,23 @@ pub(super) struct Giving {
     after: u64,
     /// Handed out, not acknowledged.
     unacked: Vec<u64>,
+    /// Passed: they are not for this resource.
+    passed: u32,
     /// May there be more in the store?
     more: bool,
     /// Is a page being read?
     reading: bool,
     /// The resource is bound but wants no more: when it has acknowledged what it has, another may.
     stopped: bool,
+}
+
+impl Giving {
+    /// The resource has acknowledged it, or did not take it.
+    pub(super) fn acked(&mut self, binding: Binding, id: u64) {
+        if self.binding == binding {
+            self.unacked.retain(|unacked| *unacked != id);
+        }
+    }
 }
 
 impl User {
@@ -54,6 +72,11 @@ impl User {
         self.giving().is_some_and(|g| g.binding == binding)
     }
 
+    /// Does this resource get what is kept by the next page?
+    pub(super) fn is_paging(&self, binding: Binding) -> bool {
+        self.giving().is_some_and(|g| g.binding == binding && (g.more || g.reading))
+    }
+
     fn giving(&self) -> Option<&Giving> {
         self.keeping.as_ref()?.giving.as_ref()
     }
@@ -64,26 +87,39 @@ impl User {
 
     /// Begins to give out, when there is something to give and someone to take it.
     pub(super) fn give_out(&mut self) {
-        if self.kept == 0 || self.leaving.is_some() || self.giving().is_some() {
+        if self.kept <= self.handed() || self.leaving.is_some() || self.giving().is_some() {
             return;
         }
-        let taker = self.resources.iter().filter(|r| r.priority.is_some_and(|p| p >= 0)).max_by_key(|r| r.priority);
+        let taker = self.resources.iter().filter(|r| r.takes_messages() && !r.follows).max_by_key(|r| r.priority);
         let Some(binding) = taker.map(|r| r.binding).filter(|b| !self.is_behind(*b)) else { return };
         let keeping = self.keeping.get_or_insert_default();
-        keeping.giving =
-            Some(Giving { binding, after: 0, unacked: Vec::new(), more: true, reading: true, stopped: false });
-        if keeping.marking.is_empty() {
-            return self.read_page(0);
-        }
-        // What is acknowledged must not be read again.
-        let marking = keeping.marking.clone();
-        self.ask_store(Query::Delivered(marking.clone()), move |user, _, answer| {
-            user.marked_now(&marking, answer.is_ok());
-            user.read_page(0);
+        keeping.giving = Some(Giving {
+            binding,
+            after: 0,
+            unacked: Vec::new(),
+            passed: 0,
+            more: true,
+            reading: true,
+            stopped: false,
         });
+        if !keeping.marking.is_empty() {
+            // What is acknowledged must not be read again.
+            let marking = keeping.marking.clone();
+            self.ask_store(Query::Delivered(marking.clone()), move |user, _, answer| {
+                user.marked_now(&marking, answer.is_ok());
+            });
+        }
+        self.read_page(0);
     }
 
     fn read_page(&mut self, after: u64) {
+        if let Some(to) = self.take_read() {
+            self.ask_store(Query::DeliveredTo(to), move |user, _, answer| match answer {
+                Ok(Answer::Count(pending)) => user.marked_to(to, Ok(pending)),
+                Ok(_) => user.marked_to(to, Err(StoreError::Failed("another answer than to the question".into()))),
+                Err(why) => user.marked_to(to, Err(why)),
+            });
+        }
         let (limit, bytes_max) = (self.settings().offline_page, self.settings().offline_page_bytes);
         self.ask_store(Query::Pending { after, limit, bytes_max }, move |user, now, answer| match answer {
             Ok(Answer::Pending(page)) => {
@@ -109,27 +145,33 @@ impl User {
         }
         giving.more = more;
         for kept in page {
-            let Some(giving) = self.giving_mut() else { return };
-            giving.after = kept.id;
-            if self.keeping.as_ref().is_some_and(|k| k.marking.contains(&kept.id)) {
-                continue;
-            }
-            let Some(mut stanza) = read_kept(&kept.stanza) else {
-                tracing::error!(user = %self.jid, id = kept.id, "a kept message cannot be read; it is let go");
-                self.todo.push_back(Todo::Mark(vec![kept.id]));
-                continue;
-            };
-            let shared = self.shared.clone();
-            for stamp in &shared.modules.stamp {
-                stamp(&mut Turn { user: self, now }, &mut stanza, kept.at_ms);
-            }
-            let delivery = Delivery { receipt: Some(Receipt(kept.id)), ..Delivery::new(stanza) };
-            self.ask_deliver(binding, delivery);
-            if let Some(giving) = self.giving_mut() {
-                giving.unacked.push(kept.id);
-            }
+            self.hand_out_one(now, binding, &kept);
         }
         self.go_on();
+    }
+
+    fn hand_out_one(&mut self, now: Now, binding: Binding, kept: &Kept) {
+        let id = kept.id;
+        let is_handed = self.is_handed(id);
+        let resource = self.place_of(binding).map(|place| self.resources[place].resource.clone());
+        let Some(giving) = self.giving_mut() else { return };
+        giving.after = id;
+        if is_handed {
+            return;
+        }
+        let mut stanza = match log::read(&kept.stanza, resource.as_ref()) {
+            log::Entry::Message(stanza) => stanza,
+            log::Entry::NotForIt => return giving.passed += 1,
+            log::Entry::Broken => {
+                tracing::error!(user = %self.jid, id, "a kept message cannot be read; it is let go");
+                return self.todo.push_back(Todo::Mark(vec![id]));
+            }
+        };
+        giving.unacked.push(id);
+        let to = stanza.to.is_none().then(|| self.jid.clone().into()); // of what is kept once for many
+        self.stamp(now, &mut stanza, Stamp { id, at_ms: kept.at_ms, late: true });
+        self.hand(id, binding);
+        self.ask_deliver(binding, Delivery { receipt: Some(Receipt(id)), to, ..Delivery::new(stanza) });
     }
 
     /// The next page, or the end, when all that was handed out is acknowledged.
@@ -149,8 +191,9 @@ impl User {
                 self.read_page(after);
             }
             Some(_) if is_storing => {}
-            Some(_) => {
-                self.kept = 0; // the store has said that there is nothing behind
+            Some(giving) => {
+                let passed = giving.passed;
+                self.kept = passed + self.handed(); // the store has said that there is nothing behind
                 self.end_giving();
                 self.end_reservations(binding, u64::MAX); // what the connection had before that is delivered, too
             }
@@ -169,36 +212,10 @@ impl User {
         }
     }
 
-    /// A connection says that a kept message is delivered.
-    pub(super) fn acked(&mut self, binding: Binding, receipt: Receipt) {
-        self.end_reservations(binding, receipt.0);
-        let keeping = self.keeping.get_or_insert_default();
-        keeping.marking.push(receipt.0);
-        if let Some(giving) = &mut keeping.giving {
-            giving.unacked.retain(|id| *id != receipt.0);
-        }
-        self.kept = self.kept.saturating_sub(1);
-        self.todo.push_back(Todo::Mark(vec![receipt.0]));
-        self.go_on();
-    }
-
-    /// A follower has everything up to this number.
-    pub(super) fn read_to(&mut self, _now: Now, _binding: Binding, _id: u64) {}
-
-    /// The link did not take it: it is handed out again when there is room.
-    pub(super) fn hand_back(&mut self, receipt: Receipt) {
-        if let Some(giving) = self.giving_mut() {
-            giving.unacked.retain(|id| *id != receipt.0);
-        }
-        self.step_back_to(receipt.0);
-    }
-
-    /// There is a message with this number, which was passed already.
+    /// There is a message with this number that has to be given out, and may have been passed already.
     pub(super) fn step_back_to(&mut self, id: u64) {
-        if let Some(giving) = self.giving_mut()
-            && giving.after >= id
-        {
-            giving.after = id - 1;
+        if let Some(giving) = self.giving_mut() {
+            giving.after = giving.after.min(id - 1);
             giving.more = true;
         }
     }
@@ -206,7 +223,7 @@ impl User {
     /// The store has marked them, or may not have: those are marked again before the store is read.
     pub(super) fn marked(&mut self, ids: &[u64], done: bool) {
         self.marked_now(ids, done);
-        self.keeping.take_if(|k| k.is_over());
+        self.end_keeping();
     }
 
     fn marked_now(&mut self, ids: &[u64], done: bool) {
@@ -230,6 +247,7 @@ impl User {
     /// Connections have ended, and none is waited for: what they did not acknowledge is in the store, for
     /// the next.
     pub(super) fn give_out_again(&mut self) {
+        self.take_from_gone();
         if let Some(binding) = self.giving().map(|g| g.binding)
             && self.place_of(binding).is_none()
         {
@@ -242,6 +260,11 @@ impl User {
         if let Some(keeping) = &mut self.keeping {
             keeping.giving = None;
         }
+        self.end_keeping();
+    }
+
+    /// Forgets it all when there is nothing to remember.
+    pub(super) fn end_keeping(&mut self) {
         self.keeping.take_if(|k| k.is_over());
     }
 

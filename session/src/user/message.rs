@@ -6,10 +6,10 @@ use crate::clock::Now;
 use crate::delivery::{Address, Choice, choose, non_negative};
 use crate::hooks::{Offline, Turn};
 use crate::link::{Copies, Delivery, Parcel};
-use crate::push::{Keep, SendtoState, Terms};
+use crate::push::{Keep, OnlyIf, SendtoState, Terms};
 use herald_xmpp::stanza::Condition;
-use herald_xmpp::xml::Scope;
-use herald_xmpp::{Jid, Kind, Stanza, StanzaError};
+use herald_xmpp::{Kind, Stanza, StanzaError};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -47,39 +47,24 @@ impl User {
         if self.leaving.is_some() {
             return self.hold(now, parcel, ticket);
         }
-        let candidates = self.candidates();
+        let ticket = match ticket {
+            Some(ticket) if !self.is_as_wanted(ticket.terms.only_if) => {
+                return ticket.say(SendtoState::Skipped, 0, None);
+            }
+            ticket => ticket,
+        };
         let mut address = self.address_of(parcel.to());
         if returned && address == Address::Full(None) {
             address = Address::Bare;
         }
-        let choice = match &ticket {
-            Some(_) => match non_negative(&candidates) {
-                places if places.is_empty() => Choice::Offline,
-                places => Choice::Resources(places),
-            },
-            None => choose(parcel.stanza.kind, address, &candidates),
-        };
-        match choice {
+        match self.choose_for(&parcel, ticket.as_ref(), address) {
             Choice::Resources(places) => {
-                // Behind what is kept already, or it would overtake. What is not to be kept may.
-                if self.waits_behind_kept(&parcel, address)
+                if self.is_kept_first(&parcel, address, ticket.as_ref())
                     && let Offline::Keep { expires_ms } = self.verdict(now, &parcel, ticket.as_ref())
                 {
                     return self.keep(now, parcel, expires_ms, ticket, returned);
                 }
-                // One resource without anybody who waits for the outcome needs no count.
-                let copies = (places.len() > 1 || ticket.is_some()).then(|| Copies::of(places.len()));
-                for &place in &places {
-                    let delivery = Delivery {
-                        to: parcel.to.clone(),
-                        copies: copies.clone(),
-                        ..Delivery::new(parcel.stanza.clone())
-                    };
-                    self.ask_deliver(self.resources[place].binding, delivery);
-                }
-                if let (Some(ticket), Some(copies)) = (ticket, copies) {
-                    self.todo.push_back(Todo::Say(ticket, copies, parcel.stanza));
-                }
+                self.hand_over(parcel, &places, ticket);
             }
             Choice::Offline => self.no_taker(now, parcel, ticket, returned),
             Choice::Bounce | Choice::Server => {
@@ -89,11 +74,41 @@ impl User {
         }
     }
 
-    /// The links have been asked. Did one take it? If none did, it is held back and so is the answer.
-    pub(super) fn say_delivered(&mut self, ticket: Ticket, copies: &Copies, stanza: &Arc<Stanza>) {
-        match copies.out() {
-            0 => self.hold_answer(ticket, stanza),
-            taken => ticket.say(SendtoState::Delivered, taken, None),
+    /// Who gets it? A push is for all who take messages, or for the one it names, but for the one that it does not.
+    pub(super) fn choose_for(&self, parcel: &Parcel, ticket: Option<&Ticket>, address: Address) -> Choice {
+        let candidates = self.candidates();
+        let Some(ticket) = ticket else { return choose(parcel.stanza.kind, address, &candidates) };
+        let mut places = match address {
+            Address::Full(Some(place)) => SmallVec::from_slice(&[place]),
+            _ => non_negative(&candidates),
+        };
+        if let Some(excluded) = &ticket.terms.exclude {
+            places.retain(|place| self.resources[*place].resource != *excluded);
+        }
+        if places.is_empty() { Choice::Offline } else { Choice::Resources(places) }
+    }
+
+    /// Without a number.
+    fn hand_over(&mut self, parcel: Parcel, places: &[usize], ticket: Option<Ticket>) {
+        // One resource without anybody who waits for the outcome needs no count.
+        let copies = (places.len() > 1 || ticket.is_some()).then(|| Copies::of(places.len()));
+        for &place in places {
+            let delivery =
+                Delivery { to: parcel.to.clone(), copies: copies.clone(), ..Delivery::new(parcel.stanza.clone()) };
+            self.ask_deliver(self.resources[place].binding, delivery);
+        }
+        if let (Some(ticket), Some(copies)) = (ticket, copies) {
+            self.todo.push_back(Todo::Say(ticket, copies, parcel.stanza, None));
+        }
+    }
+
+    /// The links have been asked. Did one take it? If none did, it is held back and so is the answer; unless
+    /// it is kept.
+    pub(super) fn say_delivered(&mut self, ticket: Ticket, copies: &Copies, stanza: &Arc<Stanza>, id: Option<u64>) {
+        match (copies.out(), id) {
+            (0, None) => self.hold_answer(ticket, stanza),
+            (0, id) => ticket.say(SendtoState::Stored, 0, id),
+            (taken, id) => ticket.say(SendtoState::Delivered, taken, id),
         }
     }
 
@@ -116,7 +131,7 @@ impl User {
         }
     }
 
-    /// Is it kept, when nobody takes it?
+    /// Is it kept?
     pub(super) fn verdict(&mut self, now: Now, parcel: &Parcel, ticket: Option<&Ticket>) -> Offline {
         let Some(terms) = ticket.map(|t| &*t.terms) else { return self.ask_offline(now, parcel) };
         match terms.keep {
@@ -144,27 +159,31 @@ impl User {
             .unwrap_or(Offline::Pass)
     }
 
+    /// Does the user have the presence that a push asks for?
+    fn is_as_wanted(&self, only_if: OnlyIf) -> bool {
+        match only_if {
+            OnlyIf::Any => true,
+            OnlyIf::Online => self.online_since().is_some(),
+            OnlyIf::Offline => self.online_since().is_none(),
+        }
+    }
+
+    /// Is a message for somebody who is there kept before they get it, if it is kept at all? When the push says so,
+    /// when someone follows the log, and when it would overtake what is on its way through the store.
+    fn is_kept_first(&self, parcel: &Parcel, address: Address, ticket: Option<&Ticket>) -> bool {
+        let wants = |terms: &Terms| terms.keep == Keep::Always || terms.once.is_some();
+        let keepable = matches!(parcel.stanza.kind, Kind::Message(kind) if is_keepable(kind));
+        let is_wanted = ticket.is_some_and(|t| wants(&t.terms));
+        is_wanted || keepable && (self.has_follower() || self.is_storing() || self.waits_behind_kept(address))
+    }
+
     /// Messages must not overtake what is being given out from the store: those to the account, and those to
     /// the resource that it is given to.
-    fn waits_behind_kept(&self, parcel: &Parcel, address: Address) -> bool {
+    fn waits_behind_kept(&self, address: Address) -> bool {
         let same_way = match address {
             Address::Full(Some(place)) => self.is_given_to(self.resources[place].binding),
             _ => true,
         };
-        let keepable = matches!(parcel.stanza.kind, Kind::Message(kind) if is_keepable(kind));
-        same_way && keepable && self.is_giving_out()
+        same_way && self.is_giving_out()
     }
-}
-
-/// A stanza as it was written by [`Stanza::to_bytes`] with its namespace; `None` when it is none.
-pub(super) fn read_kept(bytes: &[u8]) -> Option<Stanza> {
-    Stanza::parse(std::str::from_utf8(bytes).ok()?, &Scope::NONE).ok()
-}
-
-/// The stanza of a parcel with the address it was for, as it is kept.
-pub(super) fn write_kept(parcel: &Parcel) -> bytes::Bytes {
-    let to: Option<&Jid> = parcel.to.as_ref();
-    let mut out = Vec::with_capacity(parcel.stanza.bytes_len() + 64);
-    parcel.stanza.write(to, true, &mut out);
-    out.into()
 }

@@ -13,9 +13,11 @@
 //! | `presence` | section 4 |
 //! | `message` | sections 5 and 8.5, by the table of [`crate::delivery`] |
 //! | `storing` | messages on their way into the store |
+//! | `logged` | messages that are kept first and delivered then |
 //! | `kept` | messages in the store, given out page by page |
 //! | `behind` | a connection that is full |
 //! | `leaving` | connections that were told to end, and what they give back |
+//! | `watch` | what whoever watches is told |
 //! | `iq` | iq to the account and to the server |
 //! | `route` | where a stanza goes, and how it comes back |
 //!
@@ -27,6 +29,7 @@ mod bound;
 mod iq;
 mod kept;
 mod leaving;
+mod logged;
 mod message;
 mod presence;
 mod roster;
@@ -34,10 +37,14 @@ mod route;
 mod slots;
 mod storing;
 mod subscribe;
+mod watch;
+
+pub(crate) use bound::Farewell;
 
 pub use ask::{Answer, Ask, Bind, Input, Outcome, Pushed, Query};
 
 use crate::clock::Now;
+use crate::events::Event;
 use crate::hooks::{Flow, Modules, Turn};
 use crate::link::{Binding, Close, Copies, Delivery, Link, Parcel};
 use crate::push::SendtoState;
@@ -56,6 +63,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use watch::Since;
 
 /// What all users share.
 pub struct Shared {
@@ -93,9 +101,10 @@ pub struct User {
     wakes: Option<Box<Vec<Wake>>>,
     todo: VecDeque<Todo>,
     waiting: Option<Then>,
-    quiet_since: Option<Instant>,
+    since: Since,
     kept: u32, // messages in the store that no connection has acknowledged
     standing: Standing,
+    is_loose: bool, // there may be fewer: some expire, or a newer one takes their place
 }
 
 /// Has the user an account?
@@ -130,7 +139,10 @@ enum Todo {
     Store(Query, Then),
     Keep(u64, herald_storage::NewMessage),
     Mark(Vec<u64>),
-    Say(Ticket, Copies, Arc<Stanza>),
+    MarkTo(u64),
+    Say(Ticket, Copies, Arc<Stanza>, Option<u64>),
+    Tell(Box<Event>),
+    Seen(i64),
     Stop,
 }
 
@@ -150,9 +162,10 @@ impl User {
             wakes: None,
             todo: VecDeque::new(),
             waiting: None,
-            quiet_since: None,
+            since: Since::Whenever,
             kept: 0,
             standing: Standing::Starting,
+            is_loose: false,
         }
     }
 
@@ -177,8 +190,9 @@ impl User {
             || self.wakes.is_some()
             || self.waiting.is_some()
             || self.is_storing()
+            || self.read_due().is_some()
             || self.todo.iter().any(|t| matches!(t, Todo::Store(..)));
-        self.quiet_since = if busy { None } else { Some(self.quiet_since.unwrap_or(now.at)) };
+        self.note_quiet(now, busy);
     }
 
     /// What is asked next; `None` when there is nothing, or the store has not answered yet.
@@ -194,7 +208,7 @@ impl User {
             return Some(match todo {
                 Todo::Deliver(binding, delivery) => match self.place_of(binding) {
                     Some(_) if self.is_behind(binding) => {
-                        self.overflow(delivery);
+                        self.overflow(binding, delivery);
                         continue;
                     }
                     Some(place) => Ask::Deliver(binding, self.resources[place].link.clone(), delivery),
@@ -211,10 +225,13 @@ impl User {
                 }
                 Todo::Keep(number, message) => Ask::Keep(number, message),
                 Todo::Mark(ids) => Ask::Mark(ids),
-                Todo::Say(ticket, copies, stanza) => {
-                    self.say_delivered(ticket, &copies, &stanza);
+                Todo::MarkTo(id) => Ask::MarkTo(id),
+                Todo::Say(ticket, copies, stanza, id) => {
+                    self.say_delivered(ticket, &copies, &stanza, id);
                     continue;
                 }
+                Todo::Tell(event) => Ask::Tell(event),
+                Todo::Seen(at_ms) => Ask::Seen(at_ms),
                 Todo::Stop => Ask::Stop,
             });
         }
@@ -223,11 +240,11 @@ impl User {
     /// When to say [`Input::Tick`].
     pub fn deadline(&self) -> Option<Instant> {
         let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
-        let idle = self.quiet_since.map(|since| since + Duration::from_secs(idle_secs.into()));
+        let idle = self.quiet_since().map(|since| since + Duration::from_secs(idle_secs.into()));
         let leaving = self.leaving.as_ref().map(|l| l.until);
         let behind = self.behind.as_ref().map(|b| b.until);
         let wake = self.wakes.iter().flat_map(|w| w.iter()).map(|w| w.at).min();
-        [idle, leaving, behind, wake].into_iter().flatten().min()
+        [idle, leaving, behind, wake, self.read_due()].into_iter().flatten().min()
     }
 
     /// Whose actor this is.
@@ -254,6 +271,7 @@ impl User {
 
     fn started(&mut self, now: Now, kept: u64) {
         self.kept = u32::try_from(kept).unwrap_or(u32::MAX);
+        self.is_loose = kept > 0; // some may expire
         self.standing = Standing::Known;
         let shared = self.shared.clone();
         for hook in &shared.modules.started {
@@ -274,12 +292,13 @@ impl User {
             Input::Push(pushed) => self.push(now, *pushed),
             Input::Screen(binding, what) => self.screen(now, binding, *what),
             Input::Acked(binding, receipt) => self.acked(binding, receipt),
-            Input::ReadTo(binding, id) => self.read_to(now, binding, id),
+            Input::ReadTo(id) => self.read_to(now, id),
             Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered),
             Input::Refused(binding, delivery) => self.refused(now, binding, *delivery),
             Input::Room(binding) => self.room(binding),
             Input::Kept(number, answer) => self.kept_answer(now, number, answer),
             Input::Marked(ids, done) => self.marked(&ids, done),
+            Input::MarkedTo(id, answer) => self.marked_to(id, answer),
             Input::Close(what) => {
                 let (resource, why, answer) = *what;
                 let _ = answer.send(self.close(now, resource, why)); // nobody may be asking any more
@@ -346,6 +365,9 @@ impl User {
             self.release(now);
         }
         self.look_behind(now);
+        if self.read_due().is_some_and(|due| due <= now.at) {
+            self.mark_read();
+        }
         while let Some(wakes) = &mut self.wakes {
             match wakes.iter().position(|w| w.at <= now.at) {
                 Some(due) => {
@@ -357,7 +379,7 @@ impl User {
         }
         self.wakes.take_if(|w| w.is_empty());
         let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
-        if self.quiet_since.is_some_and(|since| now.at >= since + Duration::from_secs(idle_secs.into())) {
+        if self.quiet_since().is_some_and(|since| now.at >= since + Duration::from_secs(idle_secs.into())) {
             self.todo.push_back(Todo::Stop);
         }
     }

@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::delivery::{Address, Choice, choose};
 use crate::hooks::Turn;
 use crate::link::Parcel;
+use crate::log;
 use crate::subscription::{State, Verb};
 use bytes::Bytes;
 use herald_storage::Subscription;
@@ -48,6 +49,8 @@ impl User {
         let binding = bound.binding;
         let was = bound.priority.replace(priority);
         bound.shown = says_something.then(|| Box::new(shown));
+        self.came_online(now);
+        self.watch_presence(place);
 
         self.broadcast(stanza);
         self.deliver_where(stanza, |r| r.priority.is_some());
@@ -78,7 +81,7 @@ impl User {
         }
         let requests: Vec<Bytes> = self.contacts().filter_map(|c| c.pending_in.clone()).collect();
         for request in requests {
-            if let Some(stanza) = super::message::read_kept(&request) {
+            if let log::Entry::Message(stanza) = log::read(&request, None) {
                 self.deliver_to(place, &Parcel::new(stanza));
             }
         }
@@ -119,6 +122,8 @@ impl User {
         }
         if was_available {
             self.presence_hooks(now, bound.binding, &stanza);
+            self.watch_absence(&bound.resource, &stanza);
+            self.went_offline(now);
         }
     }
 

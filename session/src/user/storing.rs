@@ -4,14 +4,16 @@
 //! has not answered yet is bounded; beyond that the user waits for it, and its mailbox fills.
 
 use super::kept::Keeping;
-use super::message::{Ticket, write_kept};
+use super::message::Ticket;
 use super::roster::store_failed;
-use super::{Answer, Query, Todo, User};
+use super::{Answer, Outcome, Query, Todo, User};
 use crate::clock::Now;
+use crate::events::Event;
 use crate::hooks::Offline;
 use crate::link::{Binding, Parcel};
-use crate::push::SendtoState;
-use herald_storage::{Appended, NewMessage, StoreError};
+use crate::log;
+use crate::push::{SendtoState, Terms, WhenFull};
+use herald_storage::{Appended, Extra, NewMessage, StoreError};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Kind, MessageType, StanzaError};
 use std::collections::VecDeque;
@@ -33,8 +35,17 @@ pub(super) struct Storing {
 struct Message {
     number: u64,
     bytes: usize,
+    what: Storable,
+    /// What the store said, while it has not answered about one before it.
+    answer: Option<Result<Appended, StoreError>>,
+}
+
+/// A message that the store is asked to keep.
+struct Storable {
     parcel: Parcel,
     ticket: Option<Ticket>,
+    /// It is not in the log only, and counts among those that are kept.
+    is_pending: bool,
 }
 
 /// Numbers in the store for what a connection that fell behind may give back: before all that was kept
@@ -51,29 +62,40 @@ impl Storing {
         self.messages.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     fn is_full(&self) -> bool {
         self.messages.len() >= STORING_MAX || self.bytes >= STORING_BYTES_MAX
     }
 
-    fn put(&mut self, bytes: usize, parcel: Parcel, ticket: Option<Ticket>) -> u64 {
+    fn put(&mut self, bytes: usize, what: Storable) -> u64 {
         let number = self.next;
         self.next += 1;
         self.bytes += bytes;
-        self.messages.push_back(Message { number, bytes, parcel, ticket });
+        self.messages.push_back(Message { number, bytes, what, answer: None });
         number
     }
 
-    fn take(&mut self, number: u64) -> Option<Message> {
-        let place = self.messages.iter().position(|m| m.number == number)?;
-        let message = self.messages.remove(place)?;
+    fn answered(&mut self, number: u64, answer: Result<Appended, StoreError>) {
+        if let Some(message) = self.messages.iter_mut().find(|m| m.number == number) {
+            message.answer = Some(answer);
+        }
+    }
+
+    /// The oldest, when the store has answered about it.
+    fn next_answer(&mut self) -> Option<(Storable, Result<Appended, StoreError>)> {
+        let answer = self.messages.front_mut()?.answer.take()?;
+        let message = self.messages.pop_front()?;
         self.bytes -= message.bytes;
-        Some(message)
+        Some((message.what, answer))
     }
 }
 
 impl User {
-    /// Keeps a message; it is durable before anybody hears so. `returned`: it was accepted before, and
-    /// the bound on new ones is not for it.
+    /// Keeps a message; it is durable before anybody hears so, and then goes to who is there. `returned`: it was
+    /// accepted before, and the bound on new ones is not for it.
     pub(super) fn keep(
         &mut self,
         now: Now,
@@ -82,48 +104,81 @@ impl User {
         ticket: Option<Ticket>,
         returned: bool,
     ) {
-        if self.kept >= self.settings().offline_max && !returned {
+        let is_full = self.kept >= self.settings().offline_max && !returned;
+        if is_full && self.is_loose {
+            // There may be fewer by now.
+            return self.ask_store(Query::PendingCount, move |user, now, answer| {
+                if let Ok(Answer::Count(pending)) = answer {
+                    user.recount(pending);
+                }
+                user.is_loose = false;
+                user.keep(now, parcel, expires_ms, ticket, returned);
+            });
+        }
+        // Who follows the log gets it all the same, though no other need ever take it.
+        let may_be_log_only =
+            ticket.as_ref().is_some_and(|t| t.terms.when_full == WhenFull::LogOnly) || self.has_follower();
+        if is_full && !may_be_log_only {
             return match ticket {
                 Some(ticket) => ticket.say(SendtoState::Full, 0, None),
                 // XEP-0160 section 2, and as for who has no account.
                 None => self.bounce(now, &parcel, StanzaError::new(Condition::ServiceUnavailable)),
             };
         }
-        self.kept = self.kept.saturating_add(1); // taken back when it fails: several may be on their way at once
-        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel), extra: None };
+        let terms = ticket.as_ref().map(|t| &*t.terms);
+        let message = new_message(now, &parcel, expires_ms, terms, is_full);
+        self.is_loose |= message.expires_ms.is_some() || message.extra.as_ref().is_some_and(|e| e.collapse.is_some());
+        self.kept = self.kept.saturating_add(u32::from(!is_full)); // taken back when it fails: several may be on their way
+        let what = Storable { parcel, ticket, is_pending: !is_full };
         let storing = &mut self.keeping.get_or_insert_default().storing;
-        if storing.is_full() {
-            return self.ask_store(Query::Append(message), move |user, now, answer| {
-                let answer = answer.and_then(|answer| match answer {
-                    Answer::Appended(kept) => Ok(kept),
-                    _ => Err(StoreError::Failed("another answer than to the question".into())),
-                });
-                user.stored(now, &parcel, ticket, answer);
+        let is_full = storing.is_full();
+        let number = storing.put(message.stanza.len(), what);
+        if !is_full {
+            return self.todo.push_back(Todo::Keep(number, message));
+        }
+        self.ask_store(Query::Append(message), move |user, now, answer| {
+            let answer = answer.and_then(|answer| match answer {
+                Answer::Appended(kept) => Ok(kept),
+                _ => Err(StoreError::Failed("another answer than to the question".into())),
             });
-        }
-        let number = storing.put(message.stanza.len(), parcel, ticket);
-        self.todo.push_back(Todo::Keep(number, message));
+            user.kept_answer(now, number, answer);
+        });
     }
 
-    /// The store has answered.
+    /// So many are pending, and the store may have more in hand.
+    pub(super) fn recount(&mut self, pending: u64) {
+        let storing = self.keeping.as_ref().map_or(0, |k| k.storing.len());
+        let at_most = usize::try_from(pending).unwrap_or(usize::MAX).saturating_add(storing);
+        self.kept = self.kept.min(u32::try_from(at_most).unwrap_or(u32::MAX));
+    }
+
+    /// The store has answered. Answers that were waited for overtake others; they are taken in the order of the
+    /// messages.
     pub(super) fn kept_answer(&mut self, now: Now, number: u64, answer: Result<Appended, StoreError>) {
-        if let Some(message) = self.keeping.as_mut().and_then(|k| k.storing.take(number)) {
-            self.stored(now, &message.parcel, message.ticket, answer);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.storing.answered(number, answer);
         }
+        while let Some((what, answer)) = self.keeping.as_mut().and_then(|k| k.storing.next_answer()) {
+            self.stored(now, what, answer);
+        }
+        self.end_keeping();
     }
 
-    fn stored(&mut self, now: Now, parcel: &Parcel, ticket: Option<Ticket>, answer: Result<Appended, StoreError>) {
+    fn stored(&mut self, now: Now, what: Storable, answer: Result<Appended, StoreError>) {
+        let Storable { parcel, ticket, is_pending } = what;
         match (answer, ticket) {
-            (Ok(kept), ticket) => {
-                if let Some(ticket) = ticket {
-                    ticket.say(SendtoState::Stored, 0, Some(kept.id));
-                }
-                return self.kept_one();
+            (Ok(Appended { id, repeated: false }), ticket) => {
+                self.watch(|user| Event::Stored { user: user.jid().clone(), id });
+                return self.deliver_logged(now, parcel, id, is_pending, ticket);
             }
+            (Ok(Appended { id, repeated: true }), Some(ticket)) => {
+                ticket.tell(Outcome { state: SendtoState::Stored, sessions: 0, id: Some(id), repeated: true });
+            }
+            (Ok(_), None) => {}
             (Err(why), Some(ticket)) => ticket.say(state_of_failure(&why), 0, None),
-            (Err(why), None) => self.bounce(now, parcel, store_failed(&why)),
+            (Err(why), None) => self.bounce(now, &parcel, store_failed(&why)),
         }
-        self.kept = self.kept.saturating_sub(1);
+        self.kept = self.kept.saturating_sub(u32::from(is_pending));
         self.go_on();
     }
 
@@ -150,7 +205,8 @@ impl User {
     pub(super) fn put_back(&mut self, now: Now, binding: Binding, after: u64, parcel: Parcel) -> Option<Parcel> {
         let is_its = |r: &&mut Reserved| r.binding == binding && r.first > after && r.next < r.end;
         let is_message = matches!(parcel.stanza.kind, Kind::Message(kind) if is_keepable(kind));
-        if !is_message || self.reserved_at(binding).is_none() {
+        // Who follows the log may have read beyond that place, so there it comes as a new one.
+        if !is_message || self.has_follower() || self.reserved_at(binding).is_none() {
             return Some(parcel);
         }
         let Offline::Keep { expires_ms } = self.verdict(now, &parcel, None) else { return Some(parcel) };
@@ -159,9 +215,10 @@ impl User {
         let id = reserved.next;
         reserved.next += 1;
         self.kept = self.kept.saturating_add(1);
-        let message = NewMessage { at_ms: now.unix_ms, expires_ms, stanza: write_kept(&parcel), extra: None };
+        let message = new_message(now, &parcel, expires_ms, None, false);
         self.ask_store(Query::AppendAt(id, message), move |user, now, answer| match answer {
             Ok(_) => {
+                user.watch(|user| Event::Stored { user: user.jid().clone(), id });
                 user.step_back_to(id);
                 user.kept_one();
             }
@@ -179,20 +236,37 @@ impl User {
         if let Some(keeping) = &mut self.keeping {
             keeping.reserved.retain(|r| r.binding != binding || r.first > before);
         }
-        self.keeping.take_if(|k| k.is_over());
+        self.end_keeping();
     }
 }
 
 impl Keeping {
     /// Is there nothing left to remember?
     pub(super) fn is_over(&self) -> bool {
-        self.giving.is_none() && self.marking.is_empty() && self.storing.is_empty() && self.reserved.is_empty()
+        let is_out = self.giving.is_none() && self.handed.is_empty() && self.reserved.is_empty();
+        is_out && self.marking.is_empty() && self.storing.is_empty() && self.reads.is_over()
     }
 }
 
 /// May a module keep messages of this type? It is asked then.
 pub(super) fn is_keepable(kind: MessageType) -> bool {
     matches!(kind, MessageType::Chat | MessageType::Normal)
+}
+
+/// As it goes to the store. `log_only`: it is not to be pending.
+fn new_message(
+    now: Now,
+    parcel: &Parcel,
+    expires_ms: Option<i64>,
+    terms: Option<&Terms>,
+    log_only: bool,
+) -> NewMessage {
+    let shared = terms.and_then(|t| t.shared);
+    let stanza = log::write(parcel, shared.is_some(), terms.and_then(|t| t.exclude.as_ref()));
+    let (collapse, once) = terms.map(|t| (t.collapse.clone(), t.once.clone())).unwrap_or_default();
+    let extra = Extra { shared, collapse, once, log_only };
+    let extra = (extra != Extra::default()).then(|| Box::new(extra));
+    NewMessage { at_ms: now.unix_ms, expires_ms, stanza, extra }
 }
 
 fn state_of_failure(why: &StoreError) -> SendtoState {

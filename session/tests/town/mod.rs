@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use herald_session::clock::Now;
 use herald_session::hooks::{Module, Modules, Offline, Points};
+use herald_session::log;
 use herald_session::user::{Answer, Ask, Bind, Input, Outcome, Pushed, Query, Shared, User};
 use herald_session::{
     Binding, Close, Delivery, Event, Keep, Link, LinkInfo, Parcel, Receipt, Settings, Terms, Transport,
@@ -31,6 +32,8 @@ pub struct Wire {
     pub room: AtomicUsize,
     /// Something found no room.
     pub refused: AtomicBool,
+    /// Does it follow the log?
+    pub follows: AtomicBool,
     /// How many its client has taken.
     pub taken: AtomicU32,
 }
@@ -50,7 +53,8 @@ impl Link for Wire {
         self.closed.lock().unwrap().push(why);
     }
     fn info(&self) -> LinkInfo {
-        LinkInfo { transport: Transport::Tcp, secure: false, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        let transport = if self.follows.load(Ordering::Relaxed) { Transport::Herald } else { Transport::Tcp };
+        LinkInfo { transport, secure: false, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }
     fn waiting(&self) -> u32 {
         self.got.lock().unwrap().len() as u32
@@ -110,8 +114,45 @@ pub struct Shelf {
     pub items: BTreeMap<String, RosterItem>,
     pub changes: Vec<RosterChange>,
     pub last_id: u64,
+    /// What is pending.
     pub kept: Vec<(u64, NewMessage)>,
+    /// What was ever kept.
+    pub log: Vec<(u64, NewMessage)>,
+    pub once: BTreeMap<String, u64>,
     pub private: BTreeMap<(String, String), Bytes>,
+}
+
+impl Shelf {
+    fn append(&mut self, message: NewMessage) -> Appended {
+        let extra = message.extra.as_deref().cloned().unwrap_or_default();
+        if let Some(id) = extra.once.as_ref().and_then(|once| self.once.get(once.as_str())) {
+            return Appended { id: *id, repeated: true };
+        }
+        self.last_id += 1;
+        let id = self.last_id;
+        if let Some(once) = extra.once {
+            self.once.insert(once.to_string(), id);
+        }
+        if let Some(key) = extra.collapse {
+            let has_key = |m: &NewMessage| m.extra.as_ref().is_some_and(|e| e.collapse.as_ref() == Some(&key));
+            let gone: Vec<u64> = self.kept.iter().filter(|(_, m)| has_key(m)).map(|(id, _)| *id).collect();
+            self.kept.retain(|(id, _)| !gone.contains(id));
+            self.log.retain(|(id, _)| !gone.contains(id));
+        }
+        if !extra.log_only {
+            self.kept.push((id, message.clone()));
+        }
+        self.log.push((id, message));
+        Appended { id, repeated: false }
+    }
+
+    /// The log behind this number, as a follower reads it.
+    pub fn since(&self, id: u64) -> impl Iterator<Item = (u64, Stanza)> + '_ {
+        self.log.iter().filter(move |(other, _)| *other > id).filter_map(|(id, m)| match log::read(&m.stanza, None) {
+            log::Entry::Message(stanza) => Some((*id, stanza)),
+            _ => None,
+        })
+    }
 }
 
 /// Everybody, and the store.
@@ -126,6 +167,8 @@ pub struct Town {
     pub stops: Vec<String>,
     /// What was told to whoever watches.
     pub events: Vec<Event>,
+    /// When users went offline.
+    pub seen: BTreeMap<String, i64>,
     /// Does the store take its time about messages, until [`Town::commit_all`] or the next question?
     pub slow: bool,
     in_hand: VecDeque<(String, u64, NewMessage)>,
@@ -139,9 +182,13 @@ pub struct KeepAll;
 impl Module for KeepAll {
     fn register(self, points: &mut Points) {
         points.offline(|_, _| Offline::Keep { expires_ms: None });
-        points.stamp(|_, stanza, at_ms| {
+        points.stamp(|_, stanza, kept| {
             let mut payload = stanza.payload.to_vec();
-            payload.extend_from_slice(format!("<kept xmlns='test' at='{at_ms}'/>").as_bytes());
+            if kept.late {
+                payload.extend_from_slice(format!("<kept xmlns='test' at='{}'/>", kept.at_ms).as_bytes());
+            } else {
+                payload.extend_from_slice(format!("<number xmlns='test' id='{}'/>", kept.id).as_bytes());
+            }
             stanza.payload = payload.into();
         });
     }
@@ -166,6 +213,7 @@ impl Town {
             failures: VecDeque::new(),
             stops: Vec::new(),
             events: Vec::new(),
+            seen: BTreeMap::new(),
             slow: false,
             in_hand: VecDeque::new(),
             mail: VecDeque::new(),
@@ -178,9 +226,26 @@ impl Town {
     }
 
     pub fn try_bind(&mut self, user: &str, resource: Option<&str>) -> Result<Client, StanzaError> {
+        self.bind_wire(user, resource, Wire::default())
+    }
+
+    /// A follower, available; what it is handed at first is thrown away.
+    pub fn follow(&mut self, user: &str, resource: &str) -> Client {
+        let wire = Wire { follows: true.into(), ..Wire::default() };
+        let client = self.bind_wire(user, Some(resource), wire).expect("bound");
+        self.send(&client, "<presence/>");
+        client.take();
+        client
+    }
+
+    pub fn read_to(&mut self, client: &Client, id: u64) {
+        self.tell(&client.user, Input::ReadTo(id));
+    }
+
+    fn bind_wire(&mut self, user: &str, resource: Option<&str>, wire: Wire) -> Result<Client, StanzaError> {
         self.bindings += 1;
         let binding = Binding(self.bindings);
-        let wire = Arc::new(Wire::default());
+        let wire = Arc::new(wire);
         let (answer, mut answered) = oneshot::channel();
         let bind = Bind {
             resource: resource.map(|r| Resource::new(r).unwrap()),
@@ -301,7 +366,7 @@ impl Town {
                 }
                 Ask::Store(query) => {
                     let writes = matches!(query, Query::Append(_) | Query::Reserve(_) | Query::AppendAt(..));
-                    if writes || matches!(query, Query::Delivered(_)) {
+                    if writes || matches!(query, Query::Delivered(_) | Query::DeliveredTo(_)) {
                         self.commit(name); // writes are done in order; reads go on beside them
                     }
                     let answer = match self.failures.pop_front() {
@@ -326,6 +391,14 @@ impl Town {
                     let user = self.users.get_mut(name).expect("who asked");
                     user.handle(now, Input::Marked(ids, done));
                 }
+                Ask::MarkTo(id) => {
+                    self.commit(name);
+                    let pending = answer(self.shelves.get_mut(name), Query::DeliveredTo(id), now.unix_ms);
+                    let pending = pending.map(|a| if let Answer::Count(n) = a { n } else { panic!("{a:?}") });
+                    let user = self.users.get_mut(name).expect("who asked");
+                    user.handle(now, Input::MarkedTo(id, pending));
+                }
+                Ask::Seen(at_ms) => drop(self.seen.insert(name.to_string(), at_ms)),
                 Ask::Tell(event) => self.events.push(*event),
                 Ask::Stop => self.stops.push(name.to_string()),
             }
@@ -443,11 +516,7 @@ fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer
         Query::RosterSince(version) => {
             Answer::Changes(Some(shelf.changes.iter().filter(|c| c.version > version).cloned().collect()))
         }
-        Query::Append(message) => {
-            shelf.last_id += 1;
-            shelf.kept.push((shelf.last_id, message));
-            Answer::Appended(Appended { id: shelf.last_id, repeated: false })
-        }
+        Query::Append(message) => Answer::Appended(shelf.append(message)),
         Query::Reserve(count) => {
             shelf.last_id += u64::from(count);
             Answer::Reserved(shelf.last_id - u64::from(count) + 1)
@@ -455,7 +524,9 @@ fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer
         Query::AppendAt(id, message) => {
             let place = shelf.kept.partition_point(|(other, _)| *other < id);
             assert!(id <= shelf.last_id && shelf.kept.get(place).is_none_or(|(other, _)| *other != id));
-            shelf.kept.insert(place, (id, message));
+            shelf.kept.insert(place, (id, message.clone()));
+            let place = shelf.log.partition_point(|(other, _)| *other < id);
+            shelf.log.insert(place, (id, message));
             Answer::Done
         }
         Query::Pending { after, limit, bytes_max } => Answer::Pending(page(
@@ -470,6 +541,10 @@ fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer
         Query::Delivered(ids) => {
             shelf.kept.retain(|(id, _)| !ids.contains(id));
             Answer::Done
+        }
+        Query::DeliveredTo(to) => {
+            shelf.kept.retain(|(id, _)| *id > to);
+            Answer::Count(shelf.kept.len() as u64)
         }
         Query::PendingCount => Answer::Count(shelf.kept.len() as u64),
         Query::Private { space, key } => {
