@@ -4,7 +4,7 @@
 
 use super::network::Networks;
 use super::schema::{bounds, key, section_many, section_name, section_type, set, settings, show};
-use super::value::{Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
+use super::value::{Demo, Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
 use super::words::{Uids, WebAddress};
 use crate::events::Kinds;
 use std::net::SocketAddr;
@@ -139,6 +139,9 @@ settings! {
         /// `https://chat.example`. host-meta says so, and redirects lead there. "" for
         /// https://DOMAIN and the port of `listen.https`.
         public_https: Option<HttpsAddress> = None;
+        /// The demo at `/`: "loopback", for whoever sits at this machine, with accounts of its own that are
+        /// removed after a day, or "off".
+        demo: Demo = Demo::Loopback;
     }
 
     /// WebSocket (RFC 7395).

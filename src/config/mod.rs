@@ -24,7 +24,7 @@ pub use keys::{Auth, Config, Jwt, Limits, Log, Shaping, Tls};
 pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;
-pub use value::{Domain, LogFormat, PlainWithoutTls};
+pub use value::{Demo, Domain, LogFormat, PlainWithoutTls};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -147,6 +147,15 @@ choice! {
     }
 }
 choice! {
+    /// Who may use the demo page.
+    Demo {
+        /// Whoever sits at this machine.
+        Loopback = "loopback",
+        /// Nobody: it is not there.
+        Off = "off",
+    }
+}
+choice! {
     /// The least grave line that the log shows.
     Level {
         /// What an operator must repair.

@@ -1,6 +1,7 @@
 //! One request head, parsed by `httparse` and reduced to what this listener needs (RFC 9112).
 
 use super::encoding::takes_gzip;
+use crate::net::page;
 use crate::net::shape::Forwarded;
 use httparse::{EMPTY_HEADER, Status};
 
@@ -37,8 +38,23 @@ pub(crate) struct Head {
     pub(crate) expects_continue: bool,
     /// What proxies say of the client.
     pub(crate) forwarded: Option<Box<Forwarded>>,
+    /// A field says that somebody passed the request on, believed or not.
+    pub(crate) proxied: bool,
+    /// Only of requests for which it matters.
+    pub(crate) named: Option<Box<Named>>,
     /// Does the client want to become a WebSocket?
     pub(crate) upgrade: Option<Box<Upgrade>>,
+}
+
+/// What a request for something that is not for everybody, or may be kept by the client, says of itself.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(crate) struct Named {
+    /// Whom the client believes to be talking to; `None` also when it says so twice.
+    pub(crate) host: Option<Box<str>>,
+    /// The page that asks.
+    pub(crate) origin: Option<Box<str>>,
+    /// What it has already.
+    pub(crate) if_none_match: Option<Box<str>>,
 }
 
 /// How the end of a body is known (RFC 9112 section 6).
@@ -105,8 +121,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         takes_gzip: false,
         expects_continue: false,
         forwarded: None,
+        proxied: false,
+        named: None,
         upgrade: None,
     };
+    if page::wants_named(&head.path) {
+        head.named = Some(Box::default());
+    }
     let (mut length, mut chunked, mut websocket, mut connection_upgrade) = (None, false, false, false);
     let mut upgrade = Upgrade { key: None, version: None, protocols: String::new() };
     for h in request.headers.iter() {
@@ -149,7 +170,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         } else if is("upgrade") {
             websocket = tokens(text()).any(|t| t.eq_ignore_ascii_case("websocket"));
         } else if h.name.len() >= 9 && h.name.to_ascii_lowercase().contains("forwarded") {
+            head.proxied = true;
             Forwarded::note(&mut head.forwarded, h.name, text());
+        } else if is("via") || is("x-real-ip") {
+            head.proxied = true;
         } else if is("sec-websocket-key") {
             upgrade.key = Some(text().into());
         } else if is("sec-websocket-version") {
@@ -159,6 +183,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
             upgrade.protocols += text();
             upgrade.protocols.push(',');
         }
+    }
+    if let Some(named) = &mut head.named {
+        let field = |name: &str| {
+            let mut fields = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name));
+            let one = fields.next().filter(|_| fields.next().is_none())?;
+            Some(std::str::from_utf8(one.value).ok()?.trim().into())
+        };
+        (named.host, named.origin) = (field("host"), field("origin"));
+        named.if_none_match = field("if-none-match");
     }
     head.framing = match length {
         // Whoever stands in front of us may have believed the other one (RFC 9112 section 6.3).

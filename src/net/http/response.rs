@@ -71,10 +71,13 @@ impl Response {
         if self.gzip {
             out.extend_from_slice(b"Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
         }
-        if self.status != 204 {
+        if !matches!(self.status, 204 | 304) {
             let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
         }
-        out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n");
+        out.extend_from_slice(b"Access-Control-Allow-Origin: *\r\n");
+        if !self.fields.starts_with("Cache-Control: ") {
+            out.extend_from_slice(b"Cache-Control: no-store\r\n");
+        }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(if keep_alive && !self.close {
             b"Connection: keep-alive\r\n\r\n"
@@ -91,6 +94,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",

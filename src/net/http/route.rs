@@ -29,14 +29,22 @@ pub(super) async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8
             ..Response::text(426, "This is where herald.js connects: as a WebSocket (herald.v1), or with POST.")
         },
         _ if page::is_path(path) => Response::not_allowed("Allow: GET, HEAD, POST, OPTIONS\r\n"),
+        _ if page::demo::is_path(path) => page::demo::call(world, via, &head, &body).await,
+        Method::Get | Method::Head if page::files::is_path(path) => {
+            page::files::get(world, &head).unwrap_or_else(nothing)
+        }
         Method::Get | Method::Head => match path {
             "/.well-known/host-meta" => host_meta(world, false),
             "/.well-known/host-meta.json" => host_meta(world, true),
-            _ => Response::text(404, "There is nothing here. BOSH is at /http-bind, WebSocket at /ws."),
+            _ => nothing(),
         },
         _ => Response::not_allowed("Allow: GET, HEAD, OPTIONS\r\n"),
     };
     Reply::Now(Box::new(response))
+}
+
+fn nothing() -> Response {
+    Response::text(404, "There is nothing here. BOSH is at /http-bind, WebSocket at /ws, herald.js at /herald.js.")
 }
 
 /// XEP-0156: where a page finds BOSH and WebSocket, as XRD or as JSON.

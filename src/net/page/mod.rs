@@ -13,13 +13,16 @@
 //! | `live.rs` | a session with the seat of its user, its deadlines, and whoever does what it waits for |
 //! | `door.rs` | coming in |
 //! | `ws.rs`, `poll.rs` | what brings frames: a WebSocket, or `POST /herald` |
+//! | `files.rs`, `demo.rs` | `herald.js`, the demo page, and the calls that it makes |
 //!
 //! The WebSocket's path is the one of the requests. A page of any origin may connect: nothing is granted by where a
 //! page came from, or by a cookie, but by the token in `hello`, so there is nothing that another site could borrow
 //! (RFC 6455 section 10.2).
 
 mod compose;
+pub(crate) mod demo;
 mod door;
+pub(crate) mod files;
 mod frames;
 mod live;
 mod poll;
@@ -37,12 +40,20 @@ use dashmap::DashMap;
 use live::Live;
 use session::Settings;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// So often the demo's accounts are looked at.
+const DEMO_LOOK: Duration = Duration::from_secs(1_800);
 
 /// Where pages connect.
 pub(crate) fn is_path(path: &str) -> bool {
     matches!(path, "/herald" | "/herald/")
+}
+
+/// Does it matter for this path whom a request is for, and whose page asks?
+pub(crate) fn wants_named(path: &str) -> bool {
+    files::is_path(path) || demo::is_path(path)
 }
 
 /// What all sessions of herald.v1 share, and those over requests by their name.
@@ -50,6 +61,7 @@ pub(crate) struct Pages {
     settings: Arc<Settings>,
     table: DashMap<u128, Arc<Live>>,
     deadlines: Deadlines<Live>,
+    visitors: demo::Visitors,
 }
 
 impl Pages {
@@ -63,13 +75,15 @@ impl Pages {
             ping_secs: config.herald.ping_secs,
             inactivity_secs: config.herald.inactivity_secs,
         };
-        Pages { settings: Arc::new(settings), table: DashMap::new(), deadlines: Deadlines::new(now) }
+        let (settings, visitors) = (Arc::new(settings), demo::Visitors::default());
+        Pages { settings, table: DashMap::new(), deadlines: Deadlines::new(now), visitors }
     }
 
     /// Looks at the sessions whose deadline has come, until it is told to stop.
     pub(crate) async fn tick(world: Arc<World>, stop: CancellationToken) {
         let mut slots = tokio::time::interval(SLOT);
         slots.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut hours = tokio::time::interval(DEMO_LOOK);
         loop {
             tokio::select! {
                 now = slots.tick() => {
@@ -77,6 +91,10 @@ impl Pages {
                     for live in world.page.deadlines.due(now) {
                         live.tick(now);
                     }
+                }
+                _ = hours.tick() => {
+                    let world = world.clone();
+                    tokio::spawn(async move { demo::clean_up(&world).await });
                 }
                 () = stop.cancelled() => return,
             }
