@@ -11,8 +11,9 @@ pub fn start(log: &Log) -> Result<()> {
         Ok(text) if !text.is_empty() => {
             EnvFilter::try_new(&text).map_err(|e| anyhow!("RUST_LOG: {text:?} is no filter: {e}"))?
         }
-        // The operator's port tells its workers' starting and stopping at info: nobody asked.
-        _ => EnvFilter::try_new(format!("{0},actix_server=warn,actix_http=warn", log.level.as_str()))?,
+        // The operator's port tells its workers' starting and stopping at info: nobody asked. What breaks with a
+        // broker is told by whoever uses it.
+        _ => EnvFilter::try_new(format!("{0},actix_server=warn,actix_http=warn,lapin=off", log.level.as_str()))?,
     };
     let out = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {

@@ -14,6 +14,7 @@
 //! | `certificate.rs` | the certificate, or one for development |
 //! | `events/` | what happens, told to operators: a live stream, webhooks |
 //! | `files.rs` | files that are there whole or not at all |
+//! | `ingest/` | messages that come in by other ways than HTTP |
 //! | `jwt/` | JWTs that let somebody in |
 //! | `tokens.rs` | one-time login tokens |
 //! | `log.rs`, `metrics.rs` | what an operator sees |
@@ -29,6 +30,7 @@ mod config;
 #[allow(dead_code)] // the hub follows
 mod events;
 mod files;
+mod ingest;
 mod jwt;
 mod log;
 mod metrics;

@@ -151,9 +151,27 @@ pub fn render(from: &Sources<'_>) -> String {
     let answers: Vec<_> = classes.iter().zip(from.api_answers).map(|(l, n)| (&l[..], n)).collect();
     page.metric("herald_api_answers_total", "counter", "Answers of the operator's API.", &answers);
     page.metric("herald_api_requests_in_work", "gauge", "Requests it works on.", &[(&[], from.api_in_work)]);
+    ingest(&mut page);
     page.metric("process_resident_memory_bytes", "gauge", "Resident memory.", &[(&[], resident_bytes())]);
     page.metric("process_open_fds", "gauge", "Open files.", &[(&[], open_files())]);
     page.0
+}
+
+/// What came in by other ways than HTTP.
+fn ingest(page: &mut Page) {
+    use crate::ingest::Kind;
+    let sources = Kind::ALL.map(|kind| [("source", kind.as_str())]);
+    let states = Kind::ALL.map(Kind::state);
+    let each = |pick: fn(&(u64, u64, u64)) -> u64| -> Vec<_> {
+        sources.iter().zip(&states).map(|(l, state)| (&l[..], pick(state))).collect()
+    };
+    page.metric("herald_ingest_connected", "gauge", "1 while there is a connection.", &each(|s| s.0));
+    page.metric("herald_ingest_connects_total", "counter", "Connections made.", &each(|s| s.1));
+    page.metric("herald_ingest_in_flight", "gauge", "Messages taken and not finished.", &each(|s| s.2));
+    let counts = Kind::ALL.map(|kind| kind.counts().map(|(what, n)| ([("source", kind.as_str()), ("what", what)], n)));
+    let counts: Vec<_> = counts.iter().flatten().map(|(labels, n)| (&labels[..], *n)).collect();
+    let words = "Messages: received, done, found to be done already, tried again, not to be carried out.";
+    page.metric("herald_ingest_messages_total", "counter", words, &counts);
 }
 
 /// Resident memory of this process; 0 where the system does not tell.

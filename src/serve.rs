@@ -4,6 +4,7 @@ use crate::admin::{Admin, Phase, State, Token, WaysIn};
 use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
 use crate::files::{self, write_whole};
+use crate::ingest::Ingest;
 use crate::jwt::Jwt;
 use crate::net::{Net, Setup};
 use crate::tokens::Tokens;
@@ -109,6 +110,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
     };
     let _ = state.addresses.set(addresses.clone());
     write_addresses(&config.data_dir, &addresses)?;
+    let ingest = Ingest::start(&config, &sessions)?;
     state.phase.enter(Phase::Ready);
     print(&banner::banner(&config, file, &addresses, &certificate, started.elapsed()));
 
@@ -127,7 +129,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
     tracing::info!("stopping: clients have {} s to take their leave", config.drain_secs);
     end_in_any_case();
     tokio::select! {
-        ended = drain(&config, &net, &state, admin) => ended,
+        ended = drain(&config, &net, &state, admin, ingest) => ended,
         () = signals.end() => {
             tracing::warn!("a second signal: ending at once");
             std::process::exit(1);
@@ -135,9 +137,10 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
     }
 }
 
-async fn drain(config: &Config, net: &Net, state: &State, admin: Option<Admin>) -> Result<()> {
+async fn drain(config: &Config, net: &Net, state: &State, admin: Option<Admin>, ingest: Ingest) -> Result<()> {
     net.drain();
-    let left = state.sessions.drain(Duration::from_secs(config.drain_secs.into())).await;
+    let drained = state.sessions.drain(Duration::from_secs(config.drain_secs.into()));
+    let (left, ()) = tokio::join!(drained, ingest.stop());
     if left > 0 {
         tracing::warn!("{left} sessions did not end in time");
     }

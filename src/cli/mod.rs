@@ -116,6 +116,7 @@ fn check_config(cli: &Cli, defaults: bool) -> Result<ExitCode> {
         Ok((config, file)) => {
             crate::certificate::check(&config.tls)?;
             crate::jwt::check(&config.jwt)?;
+            crate::ingest::check(&config)?;
             let file = file.map_or("the defaults".into(), |f| f.display().to_string());
             print(&format!("# in force: {file}\n{}", commented(&config, false)))?;
             Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 //! The comments are shown to operators (in `etc/herald.toml` and `docs/config.md`) as they stand.
 
 use super::network::Networks;
+use super::remote::{AmqpUrl, PostgresUrl, RedisUrl, TableName};
 use super::schema::{bounds, key, section_many, section_name, section_type, set, settings, show};
 use super::value::{Demo, Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
 use super::words::{Uids, WebAddress};
@@ -305,6 +306,77 @@ settings! {
         /// The file of events that one way out could not deliver; beyond it, it is begun anew, and one older
         /// file is kept.
         dead_letter_bytes_max: usize = 67_108_864, 4_096..1_073_741_824 "bytes";
+    }
+
+    /// Messages from a queue of RabbitMQ, or another broker that speaks AMQP 0.9.1: see docs/ingest.md.
+    ["ingest.amqp"] ingest_amqp IngestAmqp {
+        /// The broker. Its password may be here, in `password_file`, or in the environment variable
+        /// HERALD_AMQP_PASSWORD. `amqps://` is over TLS. "": nothing is taken from anywhere.
+        url: Option<AmqpUrl> = None;
+        /// A file with the password. It is read anew for every connection.
+        password_file: Option<PathBuf> = None;
+        /// The queue. When it is made here, one server at a time is given its messages.
+        queue: String = "herald".into();
+        /// A topic exchange that leads to the queue what has a routing key with `routing_prefix`. "" for none.
+        exchange: String = "herald.push".into();
+        /// What a routing key begins with when the uid follows: the message is a payload then.
+        routing_prefix: String = "push.".into();
+        /// Where messages go that cannot be carried out, with the reason. With "" they are rejected, and the queue
+        /// itself says what becomes of them.
+        dead_letter_exchange: String = "herald.dead".into();
+        /// Make the queue, the exchanges, and a queue behind the dead-letter exchange when they are not there.
+        declare: bool = true;
+        /// Messages taken and not acknowledged at a time (the prefetch); the others wait at the broker.
+        in_flight_max: u32 = 256, 1..10_000 "messages";
+        /// How often a message is tried, ever more slowly, for a user whose messages are full (`offline`); then
+        /// it cannot be carried out.
+        tries_max: u32 = 20, 1..1_000 "tries";
+    }
+
+    /// Messages from a table in PostgreSQL: see docs/ingest.md.
+    ["ingest.postgres"] ingest_postgres IngestPostgres {
+        /// The database. Its password may be here, in `password_file`, or in the environment variable
+        /// HERALD_POSTGRES_PASSWORD. With `?sslmode=require` it is over TLS. "": nothing is taken from anywhere.
+        url: Option<PostgresUrl> = None;
+        /// A file with the password. It is read anew for every connection.
+        password_file: Option<PathBuf> = None;
+        /// The table that the rows are taken from, `name` or `schema.name`.
+        table: TableName = TableName::named("herald_outbox");
+        /// The table that rows move to that cannot be carried out, with the reason.
+        dead_table: TableName = TableName::named("herald_outbox_dead");
+        /// The channel on which NOTIFY tells of new rows.
+        channel: TableName = TableName::named("herald_outbox");
+        /// How often it is looked for new rows when nothing tells of them.
+        poll_secs: u32 = 5, 1..3_600 "seconds";
+        /// Rows taken and not deleted at a time.
+        in_flight_max: u32 = 256, 1..10_000 "rows";
+        /// How often a row is tried, ever more slowly, for a user whose messages are full (`offline`); then it
+        /// cannot be carried out.
+        tries_max: u32 = 20, 1..1_000 "tries";
+    }
+
+    /// Messages from a stream of Redis, or Valkey: see docs/ingest.md.
+    ["ingest.redis"] ingest_redis IngestRedis {
+        /// The server. Its password may be here, in `password_file`, or in the environment variable
+        /// HERALD_REDIS_PASSWORD. `rediss://` is over TLS. "": nothing is taken from anywhere.
+        url: Option<RedisUrl> = None;
+        /// A file with the password. It is read anew for every connection.
+        password_file: Option<PathBuf> = None;
+        /// The stream.
+        stream: String = "herald".into();
+        /// The consumer group; it is made at the beginning of the stream when it is not there.
+        group: String = "herald".into();
+        /// The name of this server within the group. After a restart it goes on with what it had.
+        consumer: String = "herald".into();
+        /// The stream that entries are added to that cannot be carried out, with the reason.
+        dead_stream: String = "herald.dead".into();
+        /// Remove entries that are finished from the stream. Not if another group reads it, too.
+        delete: bool = false;
+        /// Entries taken and not acknowledged at a time.
+        in_flight_max: u32 = 256, 1..10_000 "entries";
+        /// How often an entry is tried, ever more slowly, for a user whose messages are full (`offline`); then
+        /// it cannot be carried out.
+        tries_max: u32 = 20, 1..1_000 "tries";
     }
 
     /// A webhook: events are posted to it, signed, in batches, in order for each user, at least once.

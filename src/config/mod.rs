@@ -7,6 +7,7 @@
 //! | `schema.rs` | the macro that turns `keys.rs` into structs and a table |
 //! | `network.rs` | lists of IP networks |
 //! | `words.rs` | lists of types of events and of uids; web addresses |
+//! | `remote.rs` | URLs of brokers and databases, names of tables |
 //! | `read.rs` | a file against the table: unknown keys, wrong types, bounds, each with its place |
 //! | `reference.rs` | `etc/herald.toml` and `docs/config.md` from the table |
 
@@ -14,13 +15,14 @@ mod keys;
 mod network;
 mod read;
 mod reference;
+mod remote;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod value;
 mod words;
 
-pub use keys::{Auth, Config, Jwt, Limits, Log, Shaping, Tls};
+pub use keys::{Auth, Config, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls};
 pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;

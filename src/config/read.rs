@@ -229,6 +229,36 @@ impl Reader {
         if jwt.uid_claim.is_empty() {
             wrong.push(("jwt", "uid_claim", "`jwt.uid_claim` is empty; did you mean \"sub\"?".into()));
         }
+        for (section, has_password, file) in [
+            ("ingest.amqp", c.ingest_amqp.url.as_ref().is_some_and(|u| u.has_password()), &c.ingest_amqp.password_file),
+            (
+                "ingest.postgres",
+                c.ingest_postgres.url.as_ref().is_some_and(|u| u.has_password()),
+                &c.ingest_postgres.password_file,
+            ),
+            (
+                "ingest.redis",
+                c.ingest_redis.url.as_ref().is_some_and(|u| u.has_password()),
+                &c.ingest_redis.password_file,
+            ),
+        ] {
+            if has_password && file.is_some() {
+                let what =
+                    format!("`{section}.password_file` does not go with a password in `{section}.url`: keep one");
+                wrong.push((section, "password_file", what));
+            }
+        }
+        for (section, key, value) in [
+            ("ingest.amqp", "queue", &c.ingest_amqp.queue),
+            ("ingest.redis", "stream", &c.ingest_redis.stream),
+            ("ingest.redis", "group", &c.ingest_redis.group),
+            ("ingest.redis", "consumer", &c.ingest_redis.consumer),
+            ("ingest.redis", "dead_stream", &c.ingest_redis.dead_stream),
+        ] {
+            if value.is_empty() {
+                wrong.push((section, key, format!("`{section}.{key}` is empty")));
+            }
+        }
         let mut below = Vec::new();
         for (name, webhook) in &c.webhook {
             // One that is given and wrong is told already.

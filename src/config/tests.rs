@@ -256,3 +256,50 @@ fn sections_that_may_be_there_several_times_have_names() {
         ],
     );
 }
+
+#[test]
+fn addresses_of_brokers_and_databases_are_read_and_never_repeated() {
+    check(
+        "[ingest.amqp]\nurl = 'http://guest:very-secret@localhost'",
+        expect![[
+            r#"2:7: `ingest.amqp.url`: it does not begin with amqp:// or amqps://; it must be an address such as "amqp://user@localhost:5672/%2f", or "" for none"#
+        ]],
+    );
+    check(
+        "[ingest.amqp]\nurl = 'amqp://guest:very-secret@localhost:port'",
+        expect![[
+            r#"2:7: `ingest.amqp.url`: it cannot be read (invalid port number); it must be an address such as "amqp://user@localhost:5672/%2f", or "" for none"#
+        ]],
+    );
+    check(
+        "[ingest.postgres]\nurl = 'postgres://herald:very-secret@localhost/db?sslmode=maybe'",
+        expect![[
+            r#"2:7: `ingest.postgres.url`: it cannot be read (invalid connection string: invalid value for option `sslmode`); it must be an address such as "postgres://user@localhost/database", or "" for none"#
+        ]],
+    );
+    check(
+        "[ingest.postgres]\nurl = 'postgres:///db'",
+        expect![[
+            r#"2:7: `ingest.postgres.url`: it cannot be read (it names no host); it must be an address such as "postgres://user@localhost/database", or "" for none"#
+        ]],
+    );
+    check(
+        "[ingest.postgres]\ntable = 'x; DROP TABLE y'",
+        expect![[
+            r#"2:9: `ingest.postgres.table`: "x; DROP TABLE y" is no such name; it must be a name of small letters, digits and _, which may stand behind `schema.`"#
+        ]],
+    );
+    check(
+        "[ingest.redis]\nurl = 'redis://:very-secret@localhost/zero'",
+        expect![[
+            r#"2:7: `ingest.redis.url`: it cannot be read (Invalid database number - InvalidClientConfig); it must be an address such as "redis://localhost:6379/0", or "" for none"#
+        ]],
+    );
+    check(
+        "[ingest.redis]\nurl = 'redis://:very-secret@localhost'\npassword_file = 'p'",
+        expect!["3:1: `ingest.redis.password_file` does not go with a password in `ingest.redis.url`: keep one"],
+    );
+    check("[ingest.redis]\nurl = 'redis://localhost'\npassword_file = 'p'", expect!["fine"]);
+    let config = read("[ingest.postgres]\nurl = 'postgres://herald:very-secret@localhost/db'").expect("it is right");
+    assert!(!format!("{config:?}").contains("very-secret"));
+}

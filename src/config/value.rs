@@ -290,7 +290,11 @@ fn number_kind(bounds: &Bounds) -> String {
     format!("a number of {}, {} to {}", bounds.unit, grouped(bounds.min), grouped(bounds.max))
 }
 
-fn string<'v>(value: &'v DeValue<'_>, bounds: &Bounds, kind: fn(&Bounds) -> String) -> Result<&'v str, String> {
+pub(super) fn string<'v>(
+    value: &'v DeValue<'_>,
+    bounds: &Bounds,
+    kind: fn(&Bounds) -> String,
+) -> Result<&'v str, String> {
     value.as_str().ok_or_else(|| format!("it is {}; it must be {}", a(value.type_str()), kind(bounds)))
 }
 
@@ -307,7 +311,7 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }
 
