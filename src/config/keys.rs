@@ -152,6 +152,13 @@ settings! {
         https_only: bool = false;
     }
 
+    /// STOMP over WebSocket.
+    stomp Stomp {
+        /// The signs of life that are given and wanted (the `heart-beat` of CONNECTED). A client that has promised
+        /// them is gone when nothing came for twice as long.
+        heart_beat_secs: u32 = 10, 1..3_600 "seconds";
+    }
+
     /// How fast clients may be, by token buckets: each fills at its rate and holds at most its burst.
     /// 0 as a rate means no limit. A connection (of BOSH, a session) that is too fast is read more
     /// slowly, and never closed for it. What one address may do in all, its clients are refused

@@ -11,6 +11,7 @@
 //! | `bosh/` | BOSH sessions; `deadlines.rs` is their wheel |
 //! | `feed.rs` | a follower's cursor in the log of its user |
 //! | `page/` | herald.v1, the protocol of `herald.js` |
+//! | `stomp/` | STOMP over WebSocket |
 //! | `shape/` | token buckets: how fast clients may be |
 //! | `outbox.rs` | what waits to be written to a stream |
 //! | `resume.rs` | streams that go on on another connection (XEP-0198) |
@@ -34,6 +35,7 @@ mod proxy;
 mod resume;
 mod shape;
 mod silence;
+mod stomp;
 mod stream;
 mod tcp;
 mod tls;

@@ -10,6 +10,7 @@ use super::frame::{self, Failure, Inbox, Message};
 use super::http::{Head, Method, Response, Upgrade, Via};
 use super::page;
 use super::shape::Begin;
+use super::stomp;
 use super::stream::{self, Fed, Framing, Input};
 use super::wire::Wire;
 use base64::Engine as _;
@@ -40,23 +41,31 @@ pub(crate) enum Spoken {
     Xmpp,
     /// See [`page`].
     Herald,
+    /// See [`stomp`]; the sub-protocol, when one was offered.
+    Stomp(Option<&'static str>),
 }
 
 impl Spoken {
-    /// What is spoken at this path, if a WebSocket may be opened there.
-    pub(crate) fn at(path: &str) -> Option<Spoken> {
+    /// What is spoken at this path, if a WebSocket may be opened there; STOMP also where it is asked for by its name.
+    pub(crate) fn at(path: &str, upgrade: &Upgrade) -> Option<Spoken> {
+        let stomp = || stomp::PROTOCOLS.into_iter().find(|protocol| upgrade.offers(protocol));
         match path {
+            path if is_path(path) && !upgrade.offers("xmpp") => {
+                stomp().map_or(Some(Spoken::Xmpp), |p| Some(Spoken::Stomp(Some(p))))
+            }
             path if is_path(path) => Some(Spoken::Xmpp),
             path if page::is_path(path) => Some(Spoken::Herald),
+            path if stomp::is_path(path) => Some(Spoken::Stomp(stomp())),
             _ => None,
         }
     }
 
     /// The sub-protocol, which a client has to offer.
-    fn protocol(self) -> &'static str {
+    fn protocol(self) -> Option<&'static str> {
         match self {
-            Spoken::Xmpp => "xmpp",
-            Spoken::Herald => page::PROTOCOL,
+            Spoken::Xmpp => Some("xmpp"),
+            Spoken::Herald => Some(page::PROTOCOL),
+            Spoken::Stomp(protocol) => protocol, // there are clients that name none
         }
     }
 
@@ -65,6 +74,7 @@ impl Spoken {
         match self {
             Spoken::Xmpp => spawn(world, wire, via, rest),
             Spoken::Herald => page::spawn(&world, wire, via, rest),
+            Spoken::Stomp(_) => stomp::spawn(world, wire, via, rest),
         }
     }
 }
@@ -94,7 +104,7 @@ pub(crate) fn handshake(
         return Err(Response::text(400, "Sec-WebSocket-Key is missing or not 16 bytes in base64"));
     };
     let protocol = spoken.protocol();
-    if !upgrade.offers(protocol) {
+    if let Some(protocol) = protocol.filter(|protocol| !upgrade.offers(protocol)) {
         return Err(Response::text(400, &format!("offer the sub-protocol {protocol} (RFC 6455 section 1.9)")));
     }
     if spoken != Spoken::Xmpp && world.draining() {
@@ -104,9 +114,10 @@ pub(crate) fn handshake(
         return Err(Response::too_many());
     }
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
+    let protocol = protocol.map(|protocol| format!("Sec-WebSocket-Protocol: {protocol}\r\n")).unwrap_or_default();
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     )
     .into_bytes())
 }

@@ -27,7 +27,7 @@ const SERVICES: [&str; 5] = ["nginx", "haproxy", "redis-server", "postgresql", "
 /// What Debian's packages ask before they start a service; 101 is "no". Containers often have one.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Folders with a package-lock.json.
-const NPM_FOLDERS: [&str; 3] = ["examples/web-chat", "tests/e2e", "client"];
+const NPM_FOLDERS: [&str; 4] = ["examples/web-chat", "tests/e2e", "client", "tests/stomp"];
 const PYTHON_FOLDER: &str = "examples/echo-bot-python";
 /// The WebSocket test suite; it was written for Python 2 and never ported.
 const AUTOBAHN_FOLDER: &str = "tests/autobahn";

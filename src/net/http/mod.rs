@@ -250,7 +250,8 @@ impl Conn {
 
     async fn request(&mut self, Request { head, body }: Request) -> Option<End> {
         let via = self.via(head.forwarded.as_deref());
-        if let (Some(upgrade), Some(spoken)) = (head.upgrade.as_deref(), Spoken::at(&head.path))
+        if let Some(upgrade) = head.upgrade.as_deref()
+            && let Some(spoken) = Spoken::at(&head.path, upgrade)
             && self.owed.is_empty()
         {
             return Some(match ws::handshake(&self.world, via, &head, upgrade, spoken) {

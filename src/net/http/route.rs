@@ -2,7 +2,7 @@
 
 use super::head::{Head, Method};
 use super::{Reply, Response, Via};
-use crate::net::{World, bosh, page, ws};
+use crate::net::{World, bosh, page, stomp, ws};
 use std::sync::Arc;
 
 pub(super) fn is_bosh(path: &str) -> bool {
@@ -27,6 +27,10 @@ pub(super) async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8
         Method::Get | Method::Head if page::is_path(path) => Response {
             fields: "Upgrade: websocket\r\n",
             ..Response::text(426, "This is where herald.js connects: as a WebSocket (herald.v1), or with POST.")
+        },
+        Method::Get | Method::Head if stomp::is_path(path) => Response {
+            fields: "Upgrade: websocket\r\n",
+            ..Response::text(426, "This is a STOMP endpoint: connect as a WebSocket (v12.stomp).")
         },
         _ if page::is_path(path) => Response::not_allowed("Allow: GET, HEAD, POST, OPTIONS\r\n"),
         _ if page::demo::is_path(path) => page::demo::call(world, via, &head, &body).await,
