@@ -131,6 +131,7 @@ impl Conn {
         loop {
             Box::pin(self.work()).await?;
             if let Some(code) = self.session.end.or(self.closed) {
+                Box::pin(self.settle()).await;
                 // RFC 6455 section 5.5.1: a close frame is answered with one that has its code.
                 frame::close(self.closed.unwrap_or(code), "", &mut self.session.out);
                 self.write().await?;
@@ -142,7 +143,10 @@ impl Conn {
                     (self.heard, self.asked) = (Instant::now(), None);
                     self.charge(bytes, 0);
                 }
-                Wake::Eof => return Ok(false),
+                Wake::Eof => {
+                    Box::pin(self.settle()).await;
+                    return Ok(false);
+                }
                 Wake::Mail(mail) => Box::pin(self.mail(*mail)).await?,
                 Wake::Time => self.tick(),
             }
@@ -312,6 +316,17 @@ impl Conn {
             self.session.close(&why);
         }
         Ok(())
+    }
+
+    /// The user marks what was received in a moment; a client that comes back sooner is not to get it again.
+    async fn settle(&mut self) {
+        let Some(seat) = &self.seat else { return };
+        let (user, id) = (seat.jid().to_bare(), self.session.received());
+        if id > 0
+            && let Err(e) = ask(|then| self.world.sessions.store().delivered_to(&user, id, then)).await
+        {
+            tracing::warn!("what {user} has received: {e}");
+        }
     }
 
     /// Hands what there is to the system, and tells the user what counts as received by that.

@@ -378,6 +378,11 @@ impl Session {
         news.then_some(read_to)
     }
 
+    /// The last that [`Session::read_to`] said; 0: nothing.
+    pub(super) fn received(&self) -> u64 {
+        self.told_read_to
+    }
+
     fn item(&mut self, subscription: &Subscription, item: &Item, now_ms: i64) {
         match item {
             Item::Gap { after, before } => self.gap(&subscription.id, *after, *before),

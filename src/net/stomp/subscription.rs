@@ -179,7 +179,7 @@ mod tests {
         for (ack, acks, read_to) in [
             (Ack::Auto, vec![], 7),
             (Ack::Client, vec![], 2),
-            (Ack::Client, vec![(4, true)], 4),
+            (Ack::Client, vec![(4, true)], 5), // there is none between 4 and 6
             (Ack::Client, vec![(6, true)], 7),
             (Ack::Individual, vec![(4, true), (6, true)], 2),
             (Ack::Individual, vec![(4, true), (3, true)], 5),
