@@ -55,8 +55,8 @@ export interface Message {
   at: string;
   /** The sender's address, such as `"bob@example.com/phone"`. */
   from: string;
-  /** The sender's uid. */
-  uid: string;
+  /** The sender's uid; absent when it is no user: your backend, or the server. */
+  uid?: string;
   kind: Kind;
   body?: string;
   json?: Json;

@@ -47,6 +47,7 @@ class Phone {
     this.find('.name').textContent = other.name;
     this.log = this.find('.log');
     this.log.dataset.empty = `Say something to ${other.name}. Then cut the line, and say something more.`;
+    new ResizeObserver(() => (this.log.scrollTop = this.log.scrollHeight)).observe(this.log);
     this.field = this.find('input');
     this.field.placeholder = `Message to ${other.name}`;
     this.field.setAttribute('aria-label', this.field.placeholder);
@@ -272,7 +273,7 @@ class Backend {
       const said = await Promise.all(uids.map((uid) => this.#sendto(uid, body)));
       results.splice(0, results.length, ...said.flat());
     }
-    byId('answer').textContent = results.map((result) => JSON.stringify(result)).join('\n');
+    byId('answer').textContent = results.map(brief).join('\n');
   }
 
   async #sendto(uid, body) {
@@ -286,6 +287,9 @@ class Backend {
     }
   }
 }
+
+// What of a result is worth a line.
+const brief = ({ uid, state, sessions, id, ...rest }) => JSON.stringify(state ? { uid, state, sessions, id } : rest);
 
 // ---------------------------------------------------------------- curtain up
 

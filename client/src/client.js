@@ -75,7 +75,9 @@ export function client(world, options) {
     else if (t === 'subscription') emit(t, frame);
     else if (t === 'gap') gap(frame);
     else if (t === 'error') failed(frame);
-    else if (frame.ref) {
+    else if (t === 'sent' && frame.results.some(({ state }) => state === 'failed')) {
+      failed({ ref: frame.ref, code: 'failed', detail: 'not all could be kept', retry: true });
+    } else if (frame.ref) {
       if (outbox._answer(frame) && t === 'sent') emit(t, frame);
       flush();
     }

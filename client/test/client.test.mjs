@@ -352,6 +352,14 @@ test('what the server cannot do now is tried again; what it never will is told',
   assert.ok((await one).results && (await two).results);
   assert.deepEqual(server.log('bob').map(({ body }) => body).sort(), ['1', '2']);
   assert.deepEqual(alice.error, []);
+  const carryOut = server.carryOut.bind(server);
+  server.carryOut = (session, frame) => {
+    server.carryOut = carryOut;
+    session.tell({ t: 'sent', ref: frame.ref, results: [{ uid: 'bob', state: 'failed', sessions: 0 }] });
+  };
+  const three = alice.me.send('bob', '3');
+  await clock.run(3000);
+  assert.equal((await three).results[0].state, 'stored', 'what the store did not take is sent again');
   server.refusals = [{ code: 'no_such_user', detail: 'who?', retry: false }];
   const nobody = alice.me.send('nobody', '?');
   await clock.run(1000);

@@ -53,6 +53,12 @@ impl Client {
         Client::start(name, Command::new(&needs.python).arg(script("desktop.py")))
     }
 
+    /// A script of another test, by its path from the project's folder, with what it is to be told at its start.
+    #[allow(dead_code)] // not of the end-to-end tests
+    pub fn script(name: &str, path: &str, needs: &Needs, arguments: &[String]) -> Client {
+        Client::start(name, Command::new(&needs.node).arg(root().join(path)).args(arguments))
+    }
+
     fn start(name: &str, command: &mut Command) -> Client {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the client starts");
         let out = BufReader::new(child.stdout.take().expect("it is piped"));

@@ -4,9 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backend;
 #[allow(dead_code)] // each test file needs its own part of them
+#[path = "../e2e/clients.rs"]
+mod clients;
+mod demo;
+mod kills;
+#[allow(dead_code)]
 #[path = "../e2e/needs.rs"]
 mod needs;
+mod path;
 
 use needs::{Needs, root};
 use std::process::Command;
