@@ -72,9 +72,9 @@ impl User {
         self.giving().is_some_and(|g| g.binding == binding)
     }
 
-    /// Does this resource get what is kept by the next page?
-    pub(super) fn is_paging(&self, binding: Binding) -> bool {
-        self.giving().is_some_and(|g| g.binding == binding && (g.more || g.reading))
+    /// Does this resource get that message by the next page, or has it got it by the last?
+    pub(super) fn is_paging(&self, binding: Binding, id: u64) -> bool {
+        self.giving().is_some_and(|g| g.binding == binding && (g.more || g.reading || id <= g.after))
     }
 
     fn giving(&self) -> Option<&Giving> {

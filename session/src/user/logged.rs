@@ -70,6 +70,10 @@ impl Handed {
         self.out.binary_search_by_key(&id, |out| out.id).is_ok()
     }
 
+    fn holds(&self, id: u64, holder: Binding) -> bool {
+        self.out.binary_search_by_key(&id, |out| out.id).is_ok_and(|place| self.out[place].holders.contains(&holder))
+    }
+
     fn add(&mut self, id: u64, holder: Binding) {
         match self.out.binary_search_by_key(&id, |out| out.id) {
             Ok(place) => self.out[place].holders.push(holder),
@@ -171,9 +175,11 @@ impl User {
         ticket: Option<Ticket>,
     ) {
         let (takers, followers) = self.takers_of_logged(&parcel, ticket.as_ref());
-        // Pages are being given out: it comes with the next. And behind what a leaving connection gives back.
-        let by_pages = self.leaving.is_some() || takers.iter().any(|b| self.is_paging(*b));
-        let takers = if by_pages { SmallVec::new() } else { takers };
+        // Pages are being given out: it comes with the next, or came with the last. And behind what a leaving
+        // connection gives back.
+        let by_pages = self.leaving.is_some() || takers.iter().any(|b| self.is_paging(*b, id));
+        let has_it = |b: &Binding| self.keeping.as_ref().is_some_and(|k| k.handed.holds(id, *b));
+        let takers: SmallVec<[Binding; 4]> = takers.into_iter().filter(|b| !by_pages && !has_it(b)).collect();
         let count = takers.len() + followers.len();
         if count == 0 {
             if let Some(ticket) = ticket {

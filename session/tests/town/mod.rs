@@ -15,7 +15,7 @@ use herald_xmpp::xml::Scope;
 use herald_xmpp::{BareJid, Resource, Stanza, StanzaError};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -34,6 +34,8 @@ pub struct Wire {
     pub refused: AtomicBool,
     /// Does it follow the log?
     pub follows: AtomicBool,
+    /// The last of what a follower had no room for.
+    pub missed: AtomicU64,
     /// How many its client has taken.
     pub taken: AtomicU32,
 }
@@ -42,6 +44,10 @@ impl Link for Wire {
     fn deliver(&self, delivery: Delivery) -> Result<(), Delivery> {
         let mut got = self.got.lock().unwrap();
         let room = self.room.load(Ordering::Relaxed);
+        if self.follows.load(Ordering::Relaxed) && delivery.receipt.is_some() && room > 0 && got.len() >= room {
+            self.missed.fetch_max(delivery.receipt.map_or(0, |r| r.0), Ordering::Relaxed);
+            return Ok(()); // it is read from the log
+        }
         if self.full.load(Ordering::Relaxed) || room > 0 && got.len() >= room {
             self.refused.store(true, Ordering::Relaxed);
             return Err(delivery);
@@ -286,6 +292,17 @@ impl Town {
 
     pub fn unbind(&mut self, client: &Client, undelivered: Vec<Delivery>) {
         self.tell(&client.user, Input::Unbind(client.binding, undelivered));
+    }
+
+    /// The actor breaks, and with it all that only it knew. What the store has in hand it keeps, and tells nobody.
+    pub fn break_actor(&mut self, user: &str) {
+        self.users.remove(user);
+        let (its, others) = std::mem::take(&mut self.in_hand).into_iter().partition(|(of, ..)| of == user);
+        self.in_hand = others;
+        let its: VecDeque<(String, u64, NewMessage)> = its;
+        for (user, _, message) in its {
+            drop(self.append(&user, message));
+        }
     }
 
     /// The connection was full, and has room again.
