@@ -63,7 +63,8 @@ fn kept_messages_are_told_once_whoever_acknowledges() {
     let mut town = watched();
     let (desk, page) = (town.login("bob", "desk"), town.follow("bob", "page"));
     words(&mut town);
-    let push = |town: &mut Town| town.push("bob", "<message><body>x</body></message>", Keep::Usual).unwrap().id.unwrap();
+    let push =
+        |town: &mut Town| town.push("bob", "<message><body>x</body></message>", Keep::Usual).unwrap().id.unwrap();
     assert_eq!((push(&mut town), push(&mut town), push(&mut town)), (1, 2, 3));
     assert_eq!(words(&mut town), ["stored 1", "stored 2", "stored 3"]);
     town.ack(&desk, 1);

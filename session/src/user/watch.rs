@@ -100,16 +100,18 @@ impl User {
         if !self.shared.watched.load(Ordering::Relaxed) {
             return events;
         }
+        let mut available = gone.iter().filter(|b| b.priority.is_some()).count();
         for bound in gone {
             let jid = self.jid.with(&bound.resource);
             if bound.priority.is_some() {
                 let (from, show, status) = (jid.clone(), None, None);
                 events.push(Event::Presence { from, available: false, priority: None, show, status });
+                available -= 1;
+                if available == 0 {
+                    events.push(Event::Offline { user: self.jid.clone() });
+                }
             }
             events.push(Event::SessionDown { jid, link: bound.link.info() });
-        }
-        if self.online_since().is_some() {
-            events.push(Event::Offline { user: self.jid.clone() });
         }
         events
     }
