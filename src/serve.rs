@@ -95,6 +95,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         sessions.clone(),
         store.clone(),
         WaysIn { tokens, prebind: net.prebind() },
+        net.comet(),
         system,
         token,
         started,

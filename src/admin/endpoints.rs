@@ -28,7 +28,6 @@ pub enum Needs {
     /// What the command of ejabberd that the path names needs.
     Command,
     /// The same as [`Needs::Key`]; and whoever asks from an address for which the configuration says so.
-    #[allow(dead_code)] // the calls of iComet are the first
     KeyOrAddress(Scope, fn(&Config, IpAddr) -> bool),
 }
 

@@ -1,5 +1,6 @@
 //! What every request passes before it is looked at.
 
+use super::comet;
 use super::ejabberd;
 use super::endpoints::{ENDPOINTS, Endpoint, Needs};
 use super::problem::{Code, Problem};
@@ -81,7 +82,7 @@ fn needs(request: &ServiceRequest) -> Option<Needs> {
         e.path == pattern
             && (e.method == *request.method() || e.method == Method::GET && *request.method() == Method::HEAD)
     };
-    ENDPOINTS.iter().find(asked).map(|e| e.needs)
+    ENDPOINTS.iter().find(asked).map(|e| e.needs).or_else(|| comet::needs(pattern.as_ref()))
 }
 
 fn is_ejabberds(request: &ServiceRequest) -> bool {

@@ -9,10 +9,12 @@
 //! | `gate.rs` | what every request passes: the key and its scopes, the bound on requests in work, draining |
 //! | `problem.rs` | every refusal: problem+json (RFC 9457) with a stable code |
 //! | `input.rs` | bodies and query strings, read strictly |
+//! | `comet.rs` | the calls of backends written for iComet |
 //! | `sendto.rs`, `presence.rs`, `users.rs`, `login.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
 //! | `openapi.json` | the whole of it as OpenAPI 3.1; a test compares it with [`ENDPOINTS`] |
 
 mod ejabberd;
+mod comet;
 mod endpoints;
 mod gate;
 mod idempotent;
@@ -111,6 +113,7 @@ macro_rules! app {
 use app;
 
 fn routes(app: &mut web::ServiceConfig) {
+    comet::routes(app);
     let mut paths: Vec<&str> = ENDPOINTS.iter().map(|e| e.path).collect();
     paths.dedup();
     for path in paths {

@@ -5,7 +5,7 @@
 use super::network::Networks;
 use super::remote::{AmqpUrl, PostgresUrl, RedisUrl, TableName};
 use super::schema::{bounds, key, section_many, section_name, section_type, set, settings, show};
-use super::value::{Demo, Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
+use super::value::{CometAuth, CometStore, Demo, Domain, HttpsAddress, Level, LogFormat, PlainWithoutTls};
 use super::words::{Uids, WebAddress};
 use crate::events::Kinds;
 use std::net::SocketAddr;
@@ -245,6 +245,35 @@ settings! {
         frame_bytes_max: usize = 131_072, 4_096..16_777_216 "bytes";
         /// Messages of the log that wait for one client; more are read when it has taken these.
         page_bytes: usize = 131_072, 4_096..16_777_216 "bytes";
+    }
+
+    /// iComet's calls: `/sub`, `/poll`, `/stream`, `/sse`, `/iframe`, `/ping` where HTTP is, and `/push`, `/pub`,
+    /// `/broadcast`, `/sign`, `/close`, `/clear`, `/info`, `/check`, `/psub` on the operator's API. A channel is a uid.
+    comet Comet {
+        /// Who may subscribe: "token", whoever has one from `/sign`; "none", everybody to everything; "off",
+        /// nobody: these calls are not there.
+        auth: CometAuth = CometAuth::Token;
+        /// Addresses that may ask the operator's calls without a key. Everybody else brings one with the scope
+        /// `push`, or the operator's token.
+        operators: Networks = Networks::none();
+        /// A subscriber to whom nothing was said for so long gets a `noop`, which for a poll is the answer.
+        polling_timeout_secs: u32 = 30, 1..3_600 "seconds";
+        /// So long after its last subscriber has gone a channel ends, and its user is away.
+        channel_timeout_secs: u32 = 30, 1..3_600 "seconds";
+        /// Channels with subscribers, or that had one a moment ago; one more is answered with 429.
+        channels_max: u32 = 100_000, 1..100_000_000 "channels";
+        /// Subscribers of one channel; one more is answered with 429.
+        subscribers_max: u32 = 16, 1..1_000_000 "subscribers";
+        /// The newest messages of a channel that stay in memory, for who asks once more.
+        buffer_messages: u32 = 10, 0..10_000 "messages";
+        /// Is what is pushed kept? "always": before it is answered, and it can be asked for later; "if_offline":
+        /// when nobody takes it; "never": who is not there does not get it.
+        store: CometStore = CometStore::Always;
+        /// Is an account made for a uid that is pushed to or signed (with `auth = "none"`, subscribed) and has
+        /// none? It has no password.
+        create_users: bool = true;
+        /// A token holds for so long at least, and twice as long at most.
+        token_ttl_secs: u32 = 86_400, 60..31_536_000 "seconds";
     }
 
     /// Stream management (XEP-0198), for clients over TCP and WebSocket that ask for it.

@@ -22,11 +22,11 @@ mod tests;
 mod value;
 mod words;
 
-pub use keys::{Auth, Config, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls};
+pub use keys::{Auth, Comet, Config, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls};
 pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;
-pub use value::{Demo, Domain, LogFormat, PlainWithoutTls};
+pub use value::{CometAuth, CometStore, Demo, Domain, LogFormat, PlainWithoutTls};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,11 @@ struct Network {
 }
 
 impl Networks {
+    /// No address.
+    pub fn none() -> Networks {
+        Networks(Vec::new())
+    }
+
     /// 127.0.0.0/8 and ::1.
     pub fn loopback() -> Networks {
         let network = |address: [u8; 4], bits| Network { address: IpAddr::from(address), bits };

@@ -147,12 +147,34 @@ choice! {
     }
 }
 choice! {
+    /// Who may subscribe to a channel.
+    CometAuth {
+        /// Who has a token of it.
+        Token = "token",
+        /// Everybody.
+        None = "none",
+        /// Nobody.
+        Off = "off",
+    }
+}
+choice! {
     /// Who may use the demo page.
     Demo {
         /// Whoever sits at this machine.
         Loopback = "loopback",
         /// Nobody: it is not there.
         Off = "off",
+    }
+}
+choice! {
+    /// Is what is pushed kept?
+    CometStore {
+        /// Before it is answered.
+        Always = "always",
+        /// When nobody takes it.
+        IfOffline = "if_offline",
+        /// Never.
+        Never = "never",
     }
 }
 choice! {

@@ -12,6 +12,7 @@
 //! | `feed.rs` | a follower's cursor in the log of its user |
 //! | `page/` | herald.v1, the protocol of `herald.js` |
 //! | `stomp/` | STOMP over WebSocket |
+//! | `comet/` | iComet's calls |
 //! | `shape/` | token buckets: how fast clients may be |
 //! | `outbox.rs` | what waits to be written to a stream |
 //! | `resume.rs` | streams that go on on another connection (XEP-0198) |
@@ -21,6 +22,7 @@
 //! | `lobby.rs` | who is connected and has not logged in |
 
 mod bosh;
+mod comet;
 mod deadlines;
 mod feed;
 mod frame;
@@ -47,6 +49,7 @@ use crate::jwt::{self, Jwt};
 use crate::serve;
 use crate::tokens::Tokens;
 use anyhow::{Context, Result};
+pub use comet::{Call as CometCall, Comet};
 use herald_session::{LinkInfo, Sessions, Transport};
 use herald_storage::Store;
 use herald_xmpp::BareJid;
@@ -99,6 +102,7 @@ pub(crate) struct World {
     sessions: Sessions,
     bosh: bosh::Sessions,
     page: page::Pages,
+    comet: Arc<Comet>,
     logins: Logins,
     lobby: Arc<Lobby>,
     resumables: Arc<Resumables>,
@@ -158,6 +162,7 @@ impl Net {
         }
         tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
         tokio::spawn(page::Pages::tick(world.clone(), stop.clone()));
+        tokio::spawn(world.comet.clone().tick(stop.clone()));
         tokio::spawn(Silence::tick(world.clone(), stop.clone()));
         Ok(Net { world, addresses, stop })
     }
@@ -170,6 +175,11 @@ impl Net {
     /// Makes sessions that wait for their client.
     pub fn prebind(&self) -> Prebind {
         Prebind { world: self.world.clone() }
+    }
+
+    /// What the operator's port asks on behalf of backends written for iComet.
+    pub fn comet(&self) -> Arc<Comet> {
+        self.world.comet.clone()
     }
 
     /// No new connections and sessions from now on; those that have not logged in are told to go. The
@@ -260,6 +270,7 @@ impl World {
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
             page: page::Pages::new(&config, store.epoch(), Instant::now()),
             sessions: sessions.clone(),
+            comet: Comet::new(&config, sessions.clone(), store.clone(), secret, Instant::now()),
             logins: Logins::new(store, sessions, tokens, jwt, shaper.clone(), secret, &config.auth),
             shaper,
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),

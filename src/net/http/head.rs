@@ -24,6 +24,10 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     /// Without the query.
     pub(crate) path: Box<str>,
+    /// What stands behind the first question mark.
+    pub(crate) query: Box<str>,
+    /// Where an EventSource goes on (HTML standard, server-sent events).
+    pub(crate) last_event_id: Option<Box<str>>,
     /// May another request follow on this connection?
     pub(crate) keep_alive: bool,
     /// HTTP/1.1 or later: `Connection: close` must be said, and 100-continue may be.
@@ -114,6 +118,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
             _ => Method::Other,
         },
         path: path_of(request.path.unwrap_or_default()).into(),
+        query: query_of(request.path.unwrap_or_default()).into(),
+        last_event_id: None,
         keep_alive: http_1_1,
         http_1_1,
         framing: Framing::Length(0),
@@ -174,6 +180,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
             Forwarded::note(&mut head.forwarded, h.name, text());
         } else if is("via") || is("x-real-ip") {
             head.proxied = true;
+        } else if is("last-event-id") {
+            head.last_event_id = Some(text().into());
         } else if is("sec-websocket-key") {
             upgrade.key = Some(text().into());
         } else if is("sec-websocket-version") {
@@ -212,6 +220,11 @@ fn path_of(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or_default()
 }
 
+fn query_of(target: &str) -> &str {
+    let target = target.split('#').next().unwrap_or_default();
+    target.split_once('?').map_or("", |(_, query)| query)
+}
+
 fn parse_length(text: &str) -> Result<usize, BadHead> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let n = if digits { text.parse().ok() } else { None };
@@ -239,8 +252,8 @@ mod tests {
         let (head, len) = parse(text.as_bytes()).unwrap().unwrap();
         assert_eq!(len, text.len());
         assert_eq!(
-            (head.method, &*head.path, head.framing, head.keep_alive),
-            (Method::Post, "/http-bind", Framing::Length(5), true)
+            (head.method, &*head.path, &*head.query, head.framing, head.keep_alive),
+            (Method::Post, "/http-bind", "x=1", Framing::Length(5), true)
         );
     }
 

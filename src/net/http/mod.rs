@@ -1,4 +1,4 @@
-//! The lean HTTP/1.1 listener: BOSH, the WebSocket handshake and host-meta, and nothing else.
+//! The lean HTTP/1.1 listener: BOSH, comet, the WebSocket handshake and host-meta, and nothing else.
 //!
 //! One task per connection. A request that waits for its answer (a BOSH poll) owns no buffer and no
 //! timer here: the task is woken by the answer or by the socket. Requests are answered in the order
@@ -31,7 +31,7 @@ use super::World;
 use super::shape::Forwarded;
 use super::wire::Wire;
 use super::ws::{self, Spoken};
-use super::{bosh, page};
+use super::{bosh, comet, page};
 use head::BadHead;
 pub(crate) use head::{Head, Method, Upgrade};
 use owed::{Line, Owed};
@@ -84,6 +84,8 @@ pub(crate) enum Reply {
     Later(bosh::Waiting),
     /// Of herald.v1.
     Page(page::Waiting),
+    /// It writes itself, perhaps without end.
+    Comet(comet::Waiting),
     /// It was to be waited for, and is there.
     There(Box<Response>, bosh::Given),
     /// None: the connection ends.
@@ -98,7 +100,7 @@ impl Reply {
             }
             Reply::Later(waiting) => waiting.poll_answer(cx),
             Reply::Page(waiting) => waiting.poll_answer(cx),
-            Reply::Never => Poll::Pending,
+            Reply::Comet(_) | Reply::Never => Poll::Pending,
         }
     }
 
@@ -109,6 +111,9 @@ impl Reply {
 
     /// Would [`Reply::poll_answer`] give it?
     fn poll_there(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Reply::Comet(waiting) = self {
+            return waiting.poll_ready(cx).is_ready();
+        }
         if let Reply::Later(waiting) = self {
             let Poll::Ready(response) = waiting.poll_answer(cx) else { return false };
             *self = Reply::There(Box::new(response), waiting.given());
@@ -280,7 +285,7 @@ impl Conn {
         if matches!(owed.reply, Reply::Never) {
             return Some(End::Finished);
         }
-        self.deaf = !owed.keep_alive;
+        self.deaf = !owed.keep_alive || matches!(&owed.reply, Reply::Comet(waiting) if waiting.streams());
         self.owed.push_back(owed);
         None
     }
@@ -288,6 +293,9 @@ impl Conn {
     /// Gives the oldest answer, which is there.
     async fn answer(&mut self) -> Option<Left> {
         let mut owed = self.owed.pop_front()?;
+        if matches!(owed.reply, Reply::Comet(_)) {
+            return Box::pin(self.piece(owed)).await;
+        }
         let response = poll_fn(|cx| owed.reply.poll_answer(cx)).await;
         self.timer = None;
         let packed = if owed.takes_gzip { response.packed() } else { response };
@@ -307,6 +315,35 @@ impl Conn {
                 Some(None)
             }
         }
+    }
+
+    /// Writes what there is of an answer that writes itself.
+    async fn piece(&mut self, mut owed: Owed) -> Option<Left> {
+        let Reply::Comet(waiting) = &mut owed.reply else { return None };
+        let Some(piece) = waiting.piece(&self.world.comet).await else {
+            self.owed.push_front(owed);
+            return None;
+        };
+        self.timer = None;
+        let written = {
+            let mut writing = std::pin::pin!(self.wire.write_all(&piece.bytes));
+            poll_fn(|cx| match writing.as_mut().poll(cx) {
+                Poll::Ready(written) => Poll::Ready(written.is_ok()),
+                // One that does not take what it is sent is not waited for when it is to end.
+                Poll::Pending => waiting.poll_cut(cx).map(|()| false),
+            })
+            .await
+        };
+        if !written {
+            return Some(None);
+        }
+        waiting.written();
+        match (piece.more, owed.keep_alive && !waiting.streams() && !piece.bytes.is_empty()) {
+            (true, _) => self.owed.push_front(owed),
+            (false, true) => {}
+            (false, false) => return Some(self.leave(End::Finished).await),
+        }
+        None
     }
 
     /// The connection has ended; the last answer may not have been read. Who closes with something unread sends a

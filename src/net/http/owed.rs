@@ -51,6 +51,13 @@ impl Line {
         if let First::Owed(owed) = &mut self.first { Some(owed) } else { None }
     }
 
+    /// There is more to come of the one that was taken last.
+    pub fn push_front(&mut self, owed: Owed) {
+        if let First::Owed(second) = std::mem::replace(&mut self.first, First::Owed(owed)) {
+            self.more.get_or_insert_default().push_front(second);
+        }
+    }
+
     pub fn pop_front(&mut self) -> Option<Owed> {
         let next = self.more.as_mut().and_then(|more| more.pop_front());
         self.more.take_if(|more| more.is_empty());

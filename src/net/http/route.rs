@@ -2,7 +2,7 @@
 
 use super::head::{Head, Method};
 use super::{Reply, Response, Via};
-use crate::net::{World, bosh, page, stomp, ws};
+use crate::net::{World, bosh, comet, page, stomp, ws};
 use std::sync::Arc;
 
 pub(super) fn is_bosh(path: &str) -> bool {
@@ -19,6 +19,7 @@ pub(super) async fn route(world: &Arc<World>, via: Via, head: Head, body: Vec<u8
         Method::Get | Method::Head if bosh_path => {
             Response::text(200, "This is a BOSH endpoint (XEP-0124, XEP-0206): XMPP clients POST to it. It works.")
         }
+        _ if comet::is_path(path) && world.comet.is_on() => return comet::subscribe(world, via, &head, &body).await,
         _ if bosh_path => Response::not_allowed("Allow: GET, HEAD, POST, OPTIONS\r\n"),
         Method::Get | Method::Head if ws::is_path(path) => Response {
             fields: "Upgrade: websocket\r\n",
