@@ -6,11 +6,11 @@ use crate::config::{Config, Limits};
 use crate::files::{self, write_whole};
 use crate::ingest::Ingest;
 use crate::jwt::Jwt;
-use crate::net::{Net, Setup};
+use crate::net::{Comet, Net, Setup};
 use crate::tokens::Tokens;
 use crate::{banner, log};
 use anyhow::{Context, Result, bail};
-use herald_session::Sessions;
+use herald_session::{Observer, Sessions};
 use herald_storage::sqlite::{self, Sqlite};
 use herald_storage::{Retention, Store};
 use herald_xmpp::xml;
@@ -79,15 +79,20 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         Arc::new(herald_session::clock::SystemClock),
     );
     let tokens = Arc::new(Tokens::new(config.auth.tokens_max));
+    let secret = files::secret(&config.data_dir.join(SECRET))?;
+    let comet = Comet::new(&config, sessions.clone(), store.clone(), secret, started);
+    let watchers: Vec<Arc<dyn Observer>> = vec![comet.clone()];
+    sessions.observe(Arc::new(watchers));
     let net = Net::start(Setup {
         config: config.clone(),
         connections_max,
         sessions: sessions.clone(),
         store: store.clone(),
+        comet: comet.clone(),
         tls: certificate.tls.clone(),
         tokens: tokens.clone(),
         jwt: jwt.clone(),
-        secret: files::secret(&config.data_dir.join(SECRET))?,
+        secret,
     })
     .await?;
     let state = Arc::new(State::new(
@@ -95,7 +100,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         sessions.clone(),
         store.clone(),
         WaysIn { tokens, prebind: net.prebind() },
-        net.comet(),
+        comet,
         system,
         token,
         started,

@@ -13,6 +13,15 @@ pub trait Observer: Send + Sync + 'static {
     fn event(&self, at_ms: i64, event: Event);
 }
 
+/// Several watch; each is told in turn.
+impl Observer for Vec<std::sync::Arc<dyn Observer>> {
+    fn event(&self, at_ms: i64, event: Event) {
+        for observer in self {
+            observer.event(at_ms, event.clone());
+        }
+    }
+}
+
 /// Something happened to a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

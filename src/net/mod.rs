@@ -80,6 +80,7 @@ pub struct Setup {
     pub connections_max: usize,
     pub sessions: Sessions,
     pub store: Arc<dyn Store>,
+    pub comet: Arc<Comet>,
     pub tls: Arc<ServerConfig>,
     pub tokens: Arc<Tokens>,
     pub jwt: Option<Arc<Jwt>>,
@@ -177,11 +178,6 @@ impl Net {
         Prebind { world: self.world.clone() }
     }
 
-    /// What the operator's port asks on behalf of backends written for iComet.
-    pub fn comet(&self) -> Arc<Comet> {
-        self.world.comet.clone()
-    }
-
     /// No new connections and sessions from now on; those that have not logged in are told to go. The
     /// bound ones are the session manager's to close. Deadlines are kept until [`Net::stop`].
     pub fn drain(&self) {
@@ -248,7 +244,7 @@ async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) 
 
 impl World {
     fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)]) -> Result<World> {
-        let Setup { config, sessions, store, tls, tokens, jwt, secret, .. } = setup;
+        let Setup { config, sessions, store, comet, tls, tokens, jwt, secret, .. } = setup;
         let port = |name| addresses.iter().find(|(n, _)| *n == name).map(|(_, a)| a.port());
         let limits = serve::xml_limits(&config.limits);
         let domain = BareJid::new(None, &config.domain).context("domain")?;
@@ -270,7 +266,7 @@ impl World {
             bosh: bosh::Sessions::new(bosh_settings(&config), bosh_limits, Instant::now()),
             page: page::Pages::new(&config, store.epoch(), Instant::now()),
             sessions: sessions.clone(),
-            comet: Comet::new(&config, sessions.clone(), store.clone(), secret, Instant::now()),
+            comet,
             logins: Logins::new(store, sessions, tokens, jwt, shaper.clone(), secret, &config.auth),
             shaper,
             lobby: Lobby::new(config.limits.unauthenticated_max as usize),

@@ -183,6 +183,7 @@ async fn begin(world: &Arc<World>, via: Via, form: Form, ask: Ask, chunked: bool
             Err(NoPlace::Gone) => return Reply::Now(Box::new(unavailable())),
         }
     }
+    sub.0.settled();
     Reply::Comet(Waiting::Sub(sub))
 }
 

@@ -114,7 +114,8 @@ pub(super) enum Unable {
 }
 
 impl Comet {
-    pub(crate) fn new(
+    /// No channel yet; times are told from `start` on.
+    pub fn new(
         config: &Config,
         sessions: Sessions,
         store: Arc<dyn Store>,

@@ -31,7 +31,7 @@ struct State {
     ready: bool,
     /// A stream's head has been written.
     begun: bool,
-    /// It was looked once, and there was nothing.
+    /// When it came, nothing was there for it.
     parked: bool,
     /// Nothing was said for so long that something is to be.
     silent: bool,
@@ -116,6 +116,12 @@ impl Sub {
         state.over.get_or_insert(why);
         state.ready = true;
         state.waker.take()
+    }
+
+    /// It has its places. What comes from now on is not what was there already.
+    pub(super) fn settled(&self) {
+        let mut state = self.state.lock();
+        state.parked = !state.ready;
     }
 
     /// Is it due? Then it is told, by its first channel alone.
