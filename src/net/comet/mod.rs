@@ -224,11 +224,9 @@ impl Comet {
         if !channel.seated(seat) {
             return Err(Unable::Failed);
         }
-        if self.config.store == config::CometStore::Never {
-            // Answered behind the presence: by then all others have shown themselves.
-            self.sessions.sessions_of(user).await;
-            channel.knows_others();
-        }
+        // Answered behind the presence: from now on it is handed what is kept, and all others have shown themselves.
+        self.sessions.sessions_of(user).await;
+        channel.knows_others();
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use super::log::Kind;
 use super::text::escape;
 use bytes::Bytes;
-use herald_xmpp::xml::{Scope, escape_text};
-use herald_xmpp::{Kind as StanzaKind, MessageType, Stanza, ns};
+use herald_session::log::{self, Entry};
+use herald_xmpp::xml::escape_text;
+use herald_xmpp::{Kind as StanzaKind, MessageType, Resource, Stanza, ns};
 use std::sync::Arc;
 
 /// XEP-0335.
@@ -31,8 +32,10 @@ pub(super) fn of(stanza: &Stanza) -> Option<(Kind, Arc<str>)> {
 
 /// The same of a stanza as the store keeps it.
 pub(super) fn of_kept(bytes: &[u8]) -> Option<(Kind, Arc<str>)> {
-    let stanza = Stanza::parse(std::str::from_utf8(bytes).ok()?, &Scope::NONE).ok()?;
-    of(&stanza)
+    match log::read(bytes, Resource::new(super::RESOURCE).ok().as_ref()) {
+        Entry::Message(stanza) => of(&stanza),
+        Entry::NotForIt | Entry::Broken => None,
+    }
 }
 
 /// The message that was pushed. XML cannot hold some characters: where there are any, the exact text goes along as JSON.
@@ -56,7 +59,7 @@ pub(super) fn stanza(kind: Kind, content: &str) -> Stanza {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use herald_xmpp::xml;
+    use herald_xmpp::xml::{self, Scope};
 
     #[test]
     fn what_is_pushed_comes_out_as_it_was() {
