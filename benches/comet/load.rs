@@ -176,7 +176,8 @@ impl Load {
 
     fn push(&mut self, at: usize, channel: usize) {
         let content = &self.content;
-        let request = format!("GET /push?cname=c{channel}&content={content} HTTP/1.1\r\nHost: localhost\r\n{PLAIN}\r\n");
+        let request =
+            format!("GET /push?cname=c{channel}&content={content} HTTP/1.1\r\nHost: localhost\r\n{PLAIN}\r\n");
         let pusher = &mut self.pushers[at];
         pusher.busy = true;
         pusher.socket.write_all(request.as_bytes()).expect("the server reads");

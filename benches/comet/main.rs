@@ -8,7 +8,7 @@
 //!
 //! The last form measures any server that speaks iComet's calls, iComet too: front port, operator's port, process id
 //! (iComet with `auth: none` and `logger.level: info`). Options: `--channels 10000`, `--pushers 16`, `--rounds 5`,
-//! `--bytes 64`, `--store never|if_offline|always`, `--wait` (leaves the server running for a profiler until Enter).
+//! `--bytes 64`, `--store never|if_offline|always`, `--by push|admin` (the listener that pushes go to), `--wait` (leaves the server running for a profiler until Enter).
 //!
 //! The client is one thread on epoll. A round pushes one message to each channel, by keep-alive connections that wait
 //! for each answer; it ends when all are delivered, and polls are sent again. CPU is what /proc says of the server's
@@ -23,12 +23,13 @@ use load::{Load, Plan, Shape};
 use std::net::SocketAddr;
 use support::Herald;
 
-const USAGE: &str = "comet [poll|stream|memory].. [--store STORE] [--channels N] [--pushers N] [--rounds N] [--bytes N] \
+const USAGE: &str = "comet [poll|stream|memory].. [--store STORE] [--by push|admin] [--channels N] [--pushers N] [--rounds N] [--bytes N] \
                      [--at FRONT ADMIN PID] [--wait]";
 
 struct Asked {
     what: Vec<String>,
     store: String,
+    by: String,
     channels: usize,
     pushers: usize,
     rounds: usize,
@@ -63,11 +64,11 @@ impl Server {
             return Server { plan: plan(front, admin, pid), _herald: None };
         }
         let herald = Herald::start_with(&format!(
-            "[comet]\nauth = \"none\"\noperators = [\"127.0.0.1\"]\nstore = \"{}\"\npolling_timeout_secs = 600\n\
+            "[listen]\npush = \"127.0.0.1:0\"\n[comet]\nauth = \"none\"\noperators = [\"127.0.0.1\"]\nstore = \"{}\"\npolling_timeout_secs = 600\n\
              channel_timeout_secs = 600\n",
             asked.store
         ));
-        Server { plan: plan(herald.address("http"), herald.address("admin"), herald.pid()), _herald: Some(herald) }
+        Server { plan: plan(herald.address("http"), herald.address(&asked.by), herald.pid()), _herald: Some(herald) }
     }
 }
 
@@ -93,7 +94,8 @@ fn pushes(asked: &Asked, shape: Shape) {
         walls.push(round.wall_us);
     }
     println!(
-        "{shape:?}, store {}: {} channels, {} pushers, {} bytes: median {:.1} us of server CPU a push, {:.0} a second",
+        "{shape:?} by {}, store {}: {} channels, {} pushers, {} bytes: median {:.1} us of server CPU a push, {:.0} a second",
+        if asked.at.is_some() { "-" } else { &asked.by },
         if asked.at.is_some() { "-" } else { &asked.store },
         asked.channels,
         asked.pushers,
@@ -128,6 +130,7 @@ impl Asked {
         let mut asked = Asked {
             what: Vec::new(),
             store: "never".into(),
+            by: "push".into(),
             channels: 10_000,
             pushers: 16,
             rounds: 5,
@@ -140,6 +143,7 @@ impl Asked {
             let mut next = || words.next().unwrap_or_else(|| panic!("{USAGE}"));
             match word.as_str() {
                 "--store" => asked.store = next(),
+                "--by" => asked.by = next(),
                 "--channels" => asked.channels = number(&next()),
                 "--pushers" => asked.pushers = number(&next()),
                 "--rounds" => asked.rounds = number(&next()),

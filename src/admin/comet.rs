@@ -13,12 +13,13 @@ use bytes::Bytes;
 use std::net::IpAddr;
 
 const PSUB: &str = "/psub";
-const PATHS: [&str; 9] =
-    [PSUB, "/push", "/pub", "/broadcast", "/sign", "/close", "/clear", "/info", "/check"];
+const PATHS: [&str; 9] = [PSUB, "/push", "/pub", "/broadcast", "/sign", "/close", "/clear", "/info", "/check"];
 
 /// Who may ask them: holders of a key for pushes, and whoever asks from an address of `comet.operators`.
 pub fn needs(pattern: &str) -> Option<Needs> {
-    PATHS.contains(&pattern).then_some(Needs::KeyOrAddress(Scope::Push, |config, peer| config.comet.operators.contains(peer)))
+    PATHS
+        .contains(&pattern)
+        .then_some(Needs::KeyOrAddress(Scope::Push, |config, peer| config.comet.operators.contains(peer)))
 }
 
 /// All of them, by GET and POST.

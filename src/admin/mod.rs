@@ -13,8 +13,8 @@
 //! | `sendto.rs`, `presence.rs`, `users.rs`, `login.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
 //! | `openapi.json` | the whole of it as OpenAPI 3.1; a test compares it with [`ENDPOINTS`] |
 
-mod ejabberd;
 mod comet;
+mod ejabberd;
 mod endpoints;
 mod gate;
 mod idempotent;

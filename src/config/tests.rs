@@ -92,13 +92,13 @@ fn unknown_keys_are_refused_with_their_place_and_a_suggestion() {
     check(
         "[listen]\n  xmp = ''",
         expect![
-            "2:3: unknown key `xmp` in [listen]: did you mean `xmpp`? (valid here: xmpp, xmpps, proxy_protocol, http, https, admin)"
+            "2:3: unknown key `xmp` in [listen]: did you mean `xmpp`? (valid here: xmpp, xmpps, proxy_protocol, http, https, admin, push)"
         ],
     );
     check(
         "[listen]\ndomain = ''",
         expect![
-            "2:1: unknown key `domain` in [listen]: `domain` belongs above all sections (valid here: xmpp, xmpps, proxy_protocol, http, https, admin)"
+            "2:1: unknown key `domain` in [listen]: `domain` belongs above all sections (valid here: xmpp, xmpps, proxy_protocol, http, https, admin, push)"
         ],
     );
     check(

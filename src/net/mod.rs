@@ -55,6 +55,7 @@ use herald_storage::Store;
 use herald_xmpp::BareJid;
 use herald_xmpp::stream::c2s;
 use herald_xmpp::xml::Limits;
+use http::Serves;
 use listen::Doors;
 use lobby::Lobby;
 use login::Logins;
@@ -135,6 +136,7 @@ impl Net {
             ("xmpps", open("xmpps", listen.xmpps)?),
             ("http", open("http", listen.http)?),
             ("https", open("https", listen.https)?),
+            ("push", open("push", listen.push)?),
         ];
         let mut addresses = Vec::new();
         for (name, listener) in &listeners {
@@ -153,6 +155,7 @@ impl Net {
                 "xmpp" => proxied(Door::Xmpp),
                 "xmpps" => proxied(Door::Tls(Door::Xmpp.into(), world.tls_xmpp.clone())),
                 "http" => Door::Http,
+                "push" => Door::Push,
                 _ => Door::Tls(Door::Http.into(), world.tls_https.clone()),
             };
             let (world, doors, stop) = (world.clone(), doors.clone(), stop.clone());
@@ -196,7 +199,8 @@ fn serve_one(world: &Arc<World>, door: Door, wire: Wire) {
     let world = world.clone();
     match door {
         Door::Xmpp => tcp::spawn(world, wire),
-        Door::Http => http::spawn(world, wire),
+        Door::Http => http::spawn(world, wire, Serves::Clients),
+        Door::Push => http::spawn(world, wire, Serves::Operators),
         Door::Proxied(beyond) if !world.shaper.is_proxy(wire.peer()) => serve_one(&world, *beyond, wire),
         Door::Proxied(beyond) => drop(tokio::spawn(async move {
             let mut wire = wire;
@@ -221,6 +225,8 @@ fn serve_one(world: &Arc<World>, door: Door, wire: Wire) {
 enum Door {
     Xmpp,
     Http,
+    /// HTTP too, for the operator's backends.
+    Push,
     /// From proxies, a header first that names the client.
     Proxied(Box<Door>),
     /// TLS first, and within it something else.

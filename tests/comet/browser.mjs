@@ -39,6 +39,7 @@ await obey({
   },
   /** A plain EventSource: { url }. Tells each event with its id, and each error. */
   async events({ url }) {
+    asked = { eventSource: true };
     tab = await browser.newPage();
     await tab.exposeFunction('heard', (data, id) => tell('event', { ...JSON.parse(data), id }));
     await tab.goto(home);

@@ -74,7 +74,9 @@ fn polls() {
 fn a_poll_by_post() {
     let herald = open("");
     let mut conn = Conn::to(&herald);
-    for (kind, body) in [("application/x-www-form-urlencoded", "cname=a&seq=0"), ("application/json", "{\"cname\":\"a\"}")] {
+    for (kind, body) in
+        [("application/x-www-form-urlencoded", "cname=a&seq=0"), ("application/json", "{\"cname\":\"a\"}")]
+    {
         let length = body.len();
         let head = format!("POST /poll HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
         conn.send(format!("{head}{body}").as_bytes());
@@ -114,11 +116,9 @@ fn streams() {
     let page = conns[2].chunk().expect("the page begins");
     assert!(page.starts_with("<html><head>") && page.ends_with("</head><body>\n"), "{page}");
     let next = message("next_seq", "s", 1, "");
-    let wrapped = |said: &str| [
-        format!("{said}\n"),
-        format!("data: {said}\n\n"),
-        format!("<script>parent.icomet_cb({said});</script>\n"),
-    ];
+    let wrapped = |said: &str| {
+        [format!("{said}\n"), format!("data: {said}\n\n"), format!("<script>parent.icomet_cb({said});</script>\n")]
+    };
     for (conn, wanted) in conns.iter_mut().zip(wrapped(&next)) {
         let chunk = conn.chunk().expect("next_seq");
         assert_eq!(chunk.trim_start_matches("id: 0\n"), wanted);
@@ -238,7 +238,9 @@ fn old_http_and_what_is_not_there() {
     let mut conn = Conn::to(&herald);
     assert_eq!(conn.ask("/ping?cb=f").1, "f({\"type\":\"ping\",\"sub_timeout\":30});\n");
     assert_eq!(conn.ask("/ping").1, "icomet_cb({\"type\":\"ping\",\"sub_timeout\":30});\n");
-    for (path, status) in [("/poll", 400), ("/poll?cname=", 400), ("/poll?cname=a&cb=<x>", 400), ("/ping?cb=a(b)", 400), ("/pol", 404)] {
+    for (path, status) in
+        [("/poll", 400), ("/poll?cname=", 400), ("/poll?cname=a&cb=<x>", 400), ("/ping?cb=a(b)", 400), ("/pol", 404)]
+    {
         let (head, _) = conn.ask(path);
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
     }

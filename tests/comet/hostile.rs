@@ -9,7 +9,8 @@ use std::io::Write;
 fn any_content_is_valid_json() {
     let herald = open("");
     let mut conn = Conn::to(&herald);
-    let texts = ["%09", "%00%01%1f%7f", "%22%5C%0D%0A", "%22,%22evil%22:%221", "%3C/script%3E", "%E2%80%A8", "%F0%9F%98%80"];
+    let texts =
+        ["%09", "%00%01%1f%7f", "%22%5C%0D%0A", "%22,%22evil%22:%221", "%3C/script%3E", "%E2%80%A8", "%F0%9F%98%80"];
     let plain = ["\t", "\0\u{1}\u{1f}\u{7f}", "\"\\\r\n", "\",\"evil\":\"1", "</script>", "\u{2028}", "\u{1f600}"];
     for (at, (encoded, text)) in texts.iter().zip(plain).enumerate() {
         push(&herald, "a", encoded);
@@ -18,7 +19,11 @@ fn any_content_is_valid_json() {
         assert_eq!(said[0]["content"], text);
         assert_eq!(said[0].as_object().expect("an object").len(), 4, "{body}");
     }
-    for bad in ["/push?cname=a&content=%ff", "/push?cname=a%22,%22x%22:%22y&content=x", "/pub?cname=a&content=%22,%22evil%22:%221"] {
+    for bad in [
+        "/push?cname=a&content=%ff",
+        "/push?cname=a%22,%22x%22:%22y&content=x",
+        "/pub?cname=a&content=%22,%22evil%22:%221",
+    ] {
         assert_eq!(ask(&herald, bad).status, 400, "{bad}");
     }
     let (head, _) = conn.ask("/poll?cname=a%22,%22x%22:%22y");

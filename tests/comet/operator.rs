@@ -38,7 +38,10 @@ fn every_call() {
     // The numbers go on, and what was cleared is given to nobody.
     assert_eq!(parked.body("/poll?cname=a"), "{\"type\":\"next_seq\",\"cname\":\"a\",\"seq\":4,\"content\":\"\"}\n");
     push(&herald, "a", "new");
-    assert_eq!(parked.body("/poll?cname=a&seq=4"), "[{\"type\":\"data\",\"cname\":\"a\",\"seq\":4,\"content\":\"new\"}]\n");
+    assert_eq!(
+        parked.body("/poll?cname=a&seq=4"),
+        "[{\"type\":\"data\",\"cname\":\"a\",\"seq\":4,\"content\":\"new\"}]\n"
+    );
 }
 
 #[test]
@@ -46,8 +49,9 @@ fn a_sign() {
     let herald = open("polling_timeout_secs = 7\n");
     let said = ask(&herald, "/sign?cname=a&expires=60");
     let token = said.json["token"].as_str().expect("a token");
-    let wanted =
-        format!("{{\"type\":\"sign\",\"cname\":\"a\",\"seq\":1,\"token\":\"{token}\",\"expires\":60,\"sub_timeout\":7}}");
+    let wanted = format!(
+        "{{\"type\":\"sign\",\"cname\":\"a\",\"seq\":1,\"token\":\"{token}\",\"expires\":60,\"sub_timeout\":7}}"
+    );
     assert_eq!(said.text, format!("{wanted}\n"));
     let jsonp = ask(&herald, "/sign?cname=a&expires=60&cb=icomet_cb_0");
     assert_eq!(jsonp.text, format!("icomet_cb_0({wanted});\n"));
@@ -72,7 +76,29 @@ fn by_post_as_a_form_and_as_json() {
     assert_eq!((said.status, said.text.as_str()), (200, "ok\n"));
     assert_eq!(herald.http("PUT", "/push", &[], "cname=a&content=x").status, 405);
     let polled = Conn::to(&herald).body("/poll?cname=a&seq=1");
-    assert!(polled.contains("\"content\":\"one & two\"") && polled.contains("\"content\":\"three\\u0001\""), "{polled}");
+    assert!(
+        polled.contains("\"content\":\"one & two\"") && polled.contains("\"content\":\"three\\u0001\""),
+        "{polled}"
+    );
+}
+
+#[test]
+fn the_same_calls_on_a_listener_of_their_own() {
+    let herald = Herald::start_with(&format!("[listen]\npush = \"127.0.0.1:0\"\n{}", crate::OPEN));
+    let mut backend = Conn::at(herald.address("push"));
+    assert_eq!(backend.body("/push?cname=a&content=hi"), "{\"type\":\"ok\"}\n");
+    assert_eq!(backend.body("/info?cname=a"), "{\"cname\": \"a\", \"subscribers\": 0}\n");
+    backend.send(b"POST /push HTTP/1.1\r\nContent-Length: 19\r\n\r\ncname=a&content=two");
+    assert_eq!(backend.answer().1, "{\"type\":\"ok\"}\n");
+    for path in ["/poll?cname=a", "/psub", "/http-bind", "/ws", "/"] {
+        assert!(backend.ask(path).0.starts_with("HTTP/1.1 404 "), "{path}");
+    }
+    let polled = Conn::to(&herald).body("/poll?cname=a&seq=1");
+    assert!(polled.contains("\"hi\"") && polled.contains("\"two\""), "{polled}");
+    // The operator's calls are not where everybody comes, and here only those may ask who are named.
+    assert!(Conn::to(&herald).ask("/push?cname=a&content=x").0.starts_with("HTTP/1.1 404 "));
+    let closed = Herald::start_with("[listen]\npush = \"127.0.0.1:0\"\n");
+    assert!(Conn::at(closed.address("push")).ask("/info").0.starts_with("HTTP/1.1 403 "));
 }
 
 #[test]

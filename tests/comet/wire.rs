@@ -2,9 +2,9 @@
 
 use crate::support::{Herald, PATIENCE};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
-/// One connection to the public listener.
+/// One connection, to the public listener unless it is said.
 pub struct Conn {
     pub socket: TcpStream,
     inbox: Vec<u8>,
@@ -12,7 +12,11 @@ pub struct Conn {
 
 impl Conn {
     pub fn to(herald: &Herald) -> Conn {
-        let socket = TcpStream::connect(herald.address("http")).expect("the listener accepts");
+        Conn::at(herald.address("http"))
+    }
+
+    pub fn at(address: SocketAddr) -> Conn {
+        let socket = TcpStream::connect(address).expect("the listener accepts");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Conn { socket, inbox: Vec::new() }
     }

@@ -134,6 +134,11 @@ impl Channel {
         self.state.lock().log.next()
     }
 
+    /// Everything up to this number was acknowledged; the store is told in a moment.
+    pub(super) fn acked(&self) -> u64 {
+        self.state.lock().acked
+    }
+
     pub(super) fn subscribers(&self) -> usize {
         self.state.lock().subs.len()
     }

@@ -4,13 +4,14 @@ use super::channel::{Channel, NoPlace};
 use super::params::{Ask, Params, Refused, Want};
 use super::sub::{Begin, Piece, Sub, whole};
 use super::text::{Form, Message, escape};
-use super::{Comet, Unable, token};
+use super::{Call, Comet, Unable, token};
 use crate::config::CometAuth;
 use crate::net::World;
 use crate::net::http::{Head, Method, Reply, Response, Via};
 use crate::net::shape;
 use herald_xmpp::BareJid;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -18,7 +19,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The name that `/ping` calls when it is not told one.
 const PING_CALLBACK: &str = "icomet_cb";
 
-
+/// Browsers are not to guess what an answer is.
+const NO_SNIFF: &str = "X-Content-Type-Options: nosniff\r\n";
 
 /// Where subscribers come.
 pub(crate) fn is_path(path: &str) -> bool {
@@ -102,6 +104,29 @@ pub(crate) async fn subscribe(world: &Arc<World>, via: Via, head: &Head, body: &
             }
             begin(world, via, form, ask, head.http_1_1).await
         }
+    }
+}
+
+/// Answers one of the operator's calls, on the listener that is for nothing else.
+pub(crate) async fn operate(world: &World, via: Via, head: &Head, body: &[u8]) -> Response {
+    let comet = &world.comet;
+    if !comet.config.operators.contains(via.peer) {
+        return Response::text(403, "comet.operators does not name your address");
+    }
+    let Some(call) = Call::at(&head.path) else {
+        return Response::text(404, "/push /pub /broadcast /sign /close /clear /info /check are here");
+    };
+    match head.method {
+        Method::Get | Method::Post if world.draining() => unavailable(),
+        Method::Get | Method::Post => {
+            let said = comet.call(call, &head.query, body, via.peer).await;
+            let body = match said.body {
+                Cow::Borrowed(body) => body.into(),
+                Cow::Owned(body) => bytes::Bytes::from(body),
+            };
+            Response { fields: NO_SNIFF, ..Response::new(said.status, said.content_type, body) }
+        }
+        _ => Response::not_allowed("Allow: GET, POST, OPTIONS\r\n"),
     }
 }
 
@@ -192,7 +217,7 @@ impl Comet {
     async fn attach(&self, channel: &Arc<Channel>, sub: &Arc<Sub>, seq: i64) -> Result<u64, NoPlace> {
         let oldest = if seq == 0 && channel.may_have_unread() {
             // When the store cannot say, the client begins with what comes next.
-            self.oldest(channel.user()).await.unwrap_or_default()
+            self.oldest(channel.user(), channel.acked()).await.unwrap_or_default()
         } else {
             None
         };
@@ -201,7 +226,7 @@ impl Comet {
 
     fn ping(&self, callback: &str) -> Response {
         let body = format!("{callback}({{\"type\":\"ping\",\"sub_timeout\":{}}});\n", self.config.polling_timeout_secs);
-        Response { fields: "X-Content-Type-Options: nosniff\r\n", ..Response::new(200, "text/javascript; charset=utf-8", body) }
+        Response { fields: NO_SNIFF, ..Response::new(200, "text/javascript; charset=utf-8", body) }
     }
 
     /// The token of a user, as `/sign` gives it.

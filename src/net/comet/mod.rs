@@ -64,7 +64,7 @@ use crate::config::{self, CometAuth, Config};
 use channel::Channel;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-pub(crate) use front::{Waiting, is_path, subscribe};
+pub(crate) use front::{Waiting, is_path, operate, subscribe};
 use herald_session::{Seat, Sessions};
 use herald_storage::{Put, Slice, Store, StoreError, ask};
 use herald_xmpp::stanza::Condition;
@@ -281,9 +281,9 @@ impl Comet {
         Ok(ask(|then| self.store.history(user, slice, then)).await?.last)
     }
 
-    /// The oldest message that nobody has acknowledged.
-    async fn oldest(&self, user: &BareJid) -> Result<Option<u64>, StoreError> {
-        let pending = ask(|then| self.store.pending(user, 0, 1, 1, then)).await?;
+    /// The oldest message that nobody has acknowledged, behind this number.
+    async fn oldest(&self, user: &BareJid, after: u64) -> Result<Option<u64>, StoreError> {
+        let pending = ask(|then| self.store.pending(user, after, 1, 1, then)).await?;
         Ok(pending.first().map(|kept| kept.id))
     }
 

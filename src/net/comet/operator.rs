@@ -102,7 +102,14 @@ impl Comet {
         })
     }
 
-    async fn push(self: &Arc<Comet>, user: &BareJid, kind: Kind, content: &str, cb: Option<&str>, peer: IpAddr) -> Said {
+    async fn push(
+        self: &Arc<Comet>,
+        user: &BareJid,
+        kind: Kind,
+        content: &str,
+        cb: Option<&str>,
+        peer: IpAddr,
+    ) -> Said {
         let pushed = match self.config.store {
             CometStore::Never => self.push_live(user, kind, content, peer).await,
             CometStore::IfOffline => self.push_kept(vec![user.clone()], kind, content, Keep::IfOffline).await,
@@ -118,7 +125,13 @@ impl Comet {
     }
 
     /// Nothing of it is kept. Other resources of the user get it by way of the actor.
-    async fn push_live(self: &Arc<Comet>, user: &BareJid, kind: Kind, content: &str, peer: IpAddr) -> Result<(), Unable> {
+    async fn push_live(
+        self: &Arc<Comet>,
+        user: &BareJid,
+        kind: Kind,
+        content: &str,
+        peer: IpAddr,
+    ) -> Result<(), Unable> {
         let channel = match self.find(user) {
             Some(channel) => channel,
             // Nobody is there. What is pushed just before a page subscribes is held for it.
@@ -183,14 +196,14 @@ impl Comet {
         if let Err(unable) = self.ensure_account(user).await {
             return unable.said();
         }
-        let next = match self.find(user) {
-            Some(channel) => channel.next(),
+        let (next, acked) = match self.find(user) {
+            Some(channel) => (channel.next(), channel.acked()),
             None => match self.last(user).await {
-                Ok(last) => last + 1,
+                Ok(last) => (last + 1, 0),
                 Err(_) => return Unable::Failed.said(),
             },
         };
-        let seq = self.oldest(user).await.ok().flatten().unwrap_or(next);
+        let seq = self.oldest(user, acked).await.ok().flatten().unwrap_or(next);
         let expires = expires.parse::<u32>().ok().filter(|secs| *secs > 0).unwrap_or(self.config.channel_timeout_secs);
         let signed = format!(
             "{{\"type\":\"sign\",\"cname\":\"{}\",\"seq\":{seq},\"token\":\"{}\",\"expires\":{expires},\"sub_timeout\":{}}}",

@@ -149,9 +149,17 @@ mod tests {
 
     #[test]
     fn numbers_as_icomet_reads_them() {
-        for (text, number_of) in
-            [("", 0), ("7", 7), ("-5", -5), ("+3", 3), (" 4", 4), ("4x", 4), ("x", 0), ("-", 0), ("99999999999999999999", 0)]
-        {
+        for (text, number_of) in [
+            ("", 0),
+            ("7", 7),
+            ("-5", -5),
+            ("+3", 3),
+            (" 4", 4),
+            ("4x", 4),
+            ("x", 0),
+            ("-", 0),
+            ("99999999999999999999", 0),
+        ] {
             assert_eq!(number(text), number_of, "{text:?}");
         }
     }
@@ -171,7 +179,10 @@ mod tests {
     fn what_is_encoded() {
         let mut params = Params::default();
         params.add("a=%E4%BD%A0+b&c%20d=%2B&e").unwrap();
-        assert_eq!((params.first("a"), params.first("c d"), params.first("e"), params.first("f")), ("你 b", "+", "", ""));
+        assert_eq!(
+            (params.first("a"), params.first("c d"), params.first("e"), params.first("f")),
+            ("你 b", "+", "", "")
+        );
         for bad in ["a=%", "a=%4", "a=%zz", "a=%ff"] {
             assert!(Params::default().add(bad).is_err(), "{bad}");
         }

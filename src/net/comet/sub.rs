@@ -221,7 +221,8 @@ impl Sub {
             return None;
         }
         let mut bytes = Vec::new();
-        let chunk = |body: &[u8], out: &mut Vec<u8>| if self.chunked { text::chunk(body, out) } else { out.extend(body) };
+        let chunk =
+            |body: &[u8], out: &mut Vec<u8>| if self.chunked { text::chunk(body, out) } else { out.extend(body) };
         if !begun {
             text::head(&self.form, self.chunked, &mut bytes);
             chunk(text::preamble(&self.form).as_bytes(), &mut bytes);

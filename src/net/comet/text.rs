@@ -137,10 +137,13 @@ impl Message<'_> {
 pub(super) fn head(form: &Form, chunked: bool, out: &mut Vec<u8>) {
     out.reserve(512);
     push(out, &["HTTP/1.1 200 OK\r\nExpires: 0\r\nCache-Control: no-cache\r\nContent-Type: ", form.content_type()]);
-    push(out, &[match chunked {
-        true => "\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n",
-        false => "\r\nConnection: close\r\n", // HTTP/1.0: it ends where the connection ends
-    }]);
+    push(
+        out,
+        &[match chunked {
+            true => "\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n",
+            false => "\r\nConnection: close\r\n", // HTTP/1.0: it ends where the connection ends
+        }],
+    );
     push(out, &["Date: "]);
     date(out);
     push(out, &["\r\nAccess-Control-Allow-Origin: *\r\nX-Content-Type-Options: nosniff\r\n\r\n"]);
@@ -241,30 +244,51 @@ mod tests {
         };
         let next = Message { kind: "next_seq", cname: "a", seq: 1, content: "" };
         let check = |said: String, expected: Expect| expected.assert_eq(&said);
-        check(poll(Form::Poll(None), &[next], false), expect![[r#"
+        check(
+            poll(Form::Poll(None), &[next], false),
+            expect![[r#"
             {"type":"next_seq","cname":"a","seq":1,"content":""}
-        "#]]);
-        check(poll(jsonp("icomet_cb_0"), &[next], false), expect![[r#"
+        "#]],
+        );
+        check(
+            poll(jsonp("icomet_cb_0"), &[next], false),
+            expect![[r#"
             icomet_cb_0({"type":"next_seq","cname":"a","seq":1,"content":""});
-        "#]]);
-        check(poll(Form::Poll(None), &[data(1, "hi"), data(2, "...")], true), expect![[r#"
+        "#]],
+        );
+        check(
+            poll(Form::Poll(None), &[data(1, "hi"), data(2, "...")], true),
+            expect![[r#"
             [{"type":"data","cname":"a","seq":1,"content":"hi"},{"type":"data","cname":"a","seq":2,"content":"..."}]
-        "#]]);
-        check(poll(jsonp("f"), &[data(4, "...")], true), expect![[r#"
+        "#]],
+        );
+        check(
+            poll(jsonp("f"), &[data(4, "...")], true),
+            expect![[r#"
             f([{"type":"data","cname":"a","seq":4,"content":"..."}]);
-        "#]]);
-        check(stream(Form::Stream, ""), expect![[r#"
+        "#]],
+        );
+        check(
+            stream(Form::Stream, ""),
+            expect![[r#"
             {"type":"data","cname":"a","seq":1,"content":"<hi>"}
-        "#]]);
-        check(stream(Form::Sse, "1"), expect![[r#"
+        "#]],
+        );
+        check(
+            stream(Form::Sse, "1"),
+            expect![[r#"
             id: 1
             data: {"type":"data","cname":"a","seq":1,"content":"<hi>"}
 
-        "#]]);
+        "#]],
+        );
         let framed = stream(Form::Iframe, "");
-        check(framed.split_once("<body>\n").unwrap().1.to_owned(), expect![[r#"
+        check(
+            framed.split_once("<body>\n").unwrap().1.to_owned(),
+            expect![[r#"
             <script>parent.icomet_cb({"type":"data","cname":"a","seq":1,"content":"\u003chi>"});</script>
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -285,7 +309,8 @@ mod tests {
 
     #[test]
     fn any_text_is_valid_json_and_comes_back() {
-        for text in ["", "hi", "\"\\\r\n", "a\tb", "\0\x01\x1f\x7f", "你好 \u{2028}\u{1f600}", "</script>", "\u{ffff}"] {
+        for text in ["", "hi", "\"\\\r\n", "a\tb", "\0\x01\x1f\x7f", "你好 \u{2028}\u{1f600}", "</script>", "\u{ffff}"]
+        {
             assert_eq!(serde_json::from_str::<String>(&format!("\"{}\"", escape(text))).unwrap(), text);
             assert_eq!(unescape(&escape(text)).as_deref(), Some(text));
         }

@@ -40,9 +40,12 @@ mod tests {
         let given = token(&secret, "alice", 1_000_050, 100);
         assert_eq!(given.len(), 32);
         assert!(given.bytes().all(|b| b.is_ascii_hexdigit()));
-        for (uid, at, good) in
-            [("alice", 1_000_050, true), ("alice", 1_000_199, true), ("alice", 1_000_200, false), ("bob", 1_000_050, false)]
-        {
+        for (uid, at, good) in [
+            ("alice", 1_000_050, true),
+            ("alice", 1_000_199, true),
+            ("alice", 1_000_200, false),
+            ("bob", 1_000_050, false),
+        ] {
             assert_eq!(holds(&secret, uid, &given, at, 100), good, "{uid} at {at}");
         }
         assert_ne!(given, token(&[8; 32], "alice", 1_000_050, 100));

@@ -57,11 +57,11 @@ const PIPELINE_MAX: usize = 4;
 const CROSSING: Duration = Duration::from_secs(1);
 
 /// Serves one connection with a task of its own until either side ends it.
-pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
+pub(crate) fn spawn(world: Arc<World>, wire: Wire, serves: Serves) {
     let direct = Via { secure: wire.secure(), peer: wire.peer() };
     let first = Box::pin(sleep(Duration::from_secs(world.config.limits.head_secs.into())));
     let (reader, owed) = (Reader::default(), Line::default());
-    let mut conn = Conn { world, wire, direct, reader, owed, timer: Some(first), deaf: false };
+    let mut conn = Conn { world, wire, direct, reader, owed, timer: Some(first), deaf: false, serves };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         if let Some(begun) = conn.run().await {
@@ -69,6 +69,14 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
             begun.spoken.serve(conn.world, conn.wire, begun.via, begun.rest);
         }
     });
+}
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serves {
+    Clients,
+    /// Backends that push.
+    Operators,
 }
 
 /// How a request came: from its client, though proxies that we trust stand in between.
@@ -137,6 +145,7 @@ struct Conn {
     timer: Option<Pin<Box<Sleep>>>,
     /// The last request was read: what comes behind it is none.
     deaf: bool,
+    serves: Serves,
 }
 
 enum End {
@@ -257,6 +266,7 @@ impl Conn {
         let via = self.via(head.forwarded.as_deref());
         if let Some(upgrade) = head.upgrade.as_deref()
             && let Some(spoken) = Spoken::at(&head.path, upgrade)
+            && self.serves == Serves::Clients
             && self.owed.is_empty()
         {
             return Some(match ws::handshake(&self.world, via, &head, upgrade, spoken) {
@@ -276,7 +286,10 @@ impl Conn {
         }
         let (keep_alive, takes_gzip, direct) = (head.keep_alive, head.takes_gzip, head.forwarded.is_none());
         let with_body = head.method != Method::Head;
-        let reply = route(&self.world, via, head, body).await;
+        let reply = match self.serves {
+            Serves::Clients => route(&self.world, via, head, body).await,
+            Serves::Operators => Reply::Now(Box::new(comet::operate(&self.world, via, &head, &body).await)),
+        };
         self.owe(Owed { reply, keep_alive, with_body, takes_gzip, direct })
     }
 

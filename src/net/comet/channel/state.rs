@@ -21,7 +21,7 @@ pub(super) struct State {
     /// Since when nobody has subscribed, in seconds since the start.
     pub idle_since: u32,
     /// Up to this number everything was acknowledged.
-    acked: u64,
+    pub acked: u64,
     /// The newest number that something kept may have.
     pub unread: u64,
     pub others: Others,
@@ -87,9 +87,6 @@ impl State {
         };
         if seq > 0 && !tell {
             self.read_to(want - 1);
-        }
-        if seq == 0 && oldest.is_none() {
-            self.acked = self.unread; // so the store said
         }
         self.subs.push(Entry { sub: sub.clone(), want, tell });
         (want, tell || want <= self.log.last())
