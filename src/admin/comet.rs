@@ -35,7 +35,7 @@ pub fn routes(app: &mut web::ServiceConfig) {
 async fn call(state: web::Data<State>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let Some(call) = CometCall::at(request.path()) else { return HttpResponse::NotFound().finish() };
     let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-    let said = state.comet.call(call, request.query_string(), &body, peer).await;
+    let said = state.ways_in.comet.call(call, request.query_string(), &body, peer).await;
     HttpResponse::build(StatusCode::from_u16(said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         .insert_header(("content-type", said.content_type))
         .insert_header(("x-content-type-options", "nosniff"))
@@ -45,7 +45,7 @@ async fn call(state: web::Data<State>, request: HttpRequest, body: Bytes) -> Htt
 
 /// Who is there, as it changes, without end.
 async fn psub(state: web::Data<State>) -> HttpResponse {
-    let lines = futures_util::stream::unfold(state.comet.psub(), |mut psub| async move {
+    let lines = futures_util::stream::unfold(state.ways_in.comet.psub(), |mut psub| async move {
         let lines = psub.next().await?;
         Some((Ok::<_, actix_web::Error>(lines), psub))
     });

@@ -4,7 +4,7 @@ use super::input::{Json, user};
 use super::problem::{Code, Problem};
 use super::status::State;
 use crate::accounts;
-use crate::net::Prebind;
+use crate::net::{Comet, Prebind};
 use crate::tokens::{Token, Tokens};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -31,6 +31,8 @@ pub struct WaysIn {
     pub tokens: Arc<Tokens>,
     /// Sessions that are there already.
     pub prebind: Prebind,
+    /// Tokens of iComet's kind, and all that goes with them.
+    pub comet: Arc<Comet>,
 }
 
 /// Who is to log in with a token.

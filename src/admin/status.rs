@@ -7,7 +7,6 @@ use super::problem::{Code, Problem};
 use super::token::Token;
 use crate::config::Config;
 use crate::metrics;
-use crate::net::Comet;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use herald_session::{Sessions, Transport};
@@ -66,7 +65,6 @@ pub struct State {
     pub sessions: Sessions,
     pub store: Arc<dyn Store>,
     pub ways_in: WaysIn,
-    pub comet: Arc<Comet>,
     pub system: herald_actor::System,
     pub keyring: Keyring,
     pub phase: PhaseCell,
@@ -85,7 +83,6 @@ impl State {
         sessions: Sessions,
         store: Arc<dyn Store>,
         ways_in: WaysIn,
-        comet: Arc<Comet>,
         system: herald_actor::System,
         token: Token,
         started: Instant,
@@ -95,7 +92,6 @@ impl State {
             sessions,
             store,
             ways_in,
-            comet,
             system,
             keyring: Keyring::new(token),
             phase: PhaseCell(AtomicU8::new(Phase::Starting as u8)),

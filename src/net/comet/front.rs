@@ -32,6 +32,7 @@ pub(crate) enum Waiting {
     /// A subscriber. Its connection has gone when this is dropped.
     Sub(Subscribed),
     /// All of it is there.
+    #[allow(clippy::box_collection)] // one word instead of three, in each connection that waits
     Whole(Box<Vec<u8>>),
 }
 
