@@ -42,6 +42,7 @@ struct Day {
     phones_read: Vec<(String, u64)>, // who, what
     names: u64,
     sent: u64,
+    said: u64, // to be read, by a page
     asked: Vec<(u64, Receiver<Outcome>)>,
 }
 
@@ -57,7 +58,7 @@ impl Day {
         settings.offline_max = OFFLINE_MAX;
         let town = Town::with(&["ann", "bob"], settings, Modules::builder().add(KeepAll).build());
         let (pages, phones, phones_read, asked) = Default::default();
-        Day { town, dice: Dice(seed), pages, phones, phones_read, names: 0, sent: 0, asked }
+        Day { town, dice: Dice(seed), pages, phones, phones_read, names: 0, sent: 0, said: 0, asked }
     }
 
     fn name(&mut self) -> String {
@@ -122,6 +123,7 @@ impl Day {
         }
         self.read_log(place, missed);
         if self.dice.below(2) == 0 {
+            self.said = self.said.max(self.pages[place].cursor);
             self.town.read_to(&client, self.pages[place].cursor);
         }
     }
@@ -209,12 +211,18 @@ fn live(seed: u64, breaks: bool) -> Day {
             }
             19 if breaks && day.dice.below(4) == 0 => {
                 day.town.break_actor("bob");
+                day.said = 0;
                 (0..2).for_each(|place| day.close(place));
                 while !day.phones.is_empty() {
                     day.hang_up(0);
                 }
             }
             _ => {}
+        }
+        if let Some(bob) = day.town.users.get("bob") {
+            let unread = day.town.shelves["bob"].kept.iter().filter(|(id, _)| *id > day.said);
+            let (known, pending) = (bob.pending() as usize, unread.count());
+            assert!(known >= pending, "seed {seed}: {pending} are pending, and he knows of {known}");
         }
         // Who was told to end does.
         while let Some(place) = day.phones.iter().position(|p| !p.closed().is_empty()) {
@@ -241,6 +249,7 @@ fn live(seed: u64, breaks: bool) -> Day {
     day.town.pass(Duration::from_secs(1));
     (0..2).for_each(|place| day.close(place));
     assert_eq!(day.town.shelves["bob"].kept.len(), 0, "seed {seed}: all is read");
+    assert_eq!(day.town.users["bob"].pending(), 0, "seed {seed}: and he knows");
     day
 }
 

@@ -247,6 +247,11 @@ impl User {
         [idle, leaving, behind, wake, self.read_due()].into_iter().flatten().min()
     }
 
+    /// How many kept messages nobody has acknowledged, as far as the user knows: there may be fewer.
+    pub fn pending(&self) -> u32 {
+        self.kept
+    }
+
     /// Whose actor this is.
     pub fn jid(&self) -> &BareJid {
         &self.jid
