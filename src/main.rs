@@ -32,6 +32,7 @@ mod events;
 mod files;
 mod ingest;
 mod jwt;
+mod keys;
 mod log;
 mod metrics;
 mod net;

@@ -1,6 +1,6 @@
 //! The server, put together: from a configuration to the ready banner, and down again.
 
-use crate::admin::{Admin, Phase, State, Token, WaysIn};
+use crate::admin::{Admin, Phase, State, Token, WaysIn, load_keys};
 use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
 use crate::files::{self, write_whole};
@@ -104,6 +104,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         token,
         started,
     ));
+    load_keys(&state.keyring, &*store).await.context("the keys of backends")?;
     let mut addresses: BTreeMap<&'static str, SocketAddr> = net.addresses().iter().copied().collect();
     let admin = match config.listen.admin {
         Some(address) => {

@@ -1,7 +1,7 @@
 //! Everything that can be asked, and what one must be allowed for it.
 
 use super::scope::Scope;
-use super::{ejabberd, login, observer, presence, sendto, sessions, status, users};
+use super::{batch, ejabberd, groups, history, keys, login, observer, presence, sendto, sessions, status, users};
 use crate::config::Config;
 use actix_web::http::Method;
 use actix_web::{Route, web};
@@ -46,12 +46,24 @@ const fn delete(path: &'static str, needs: Needs, route: fn() -> Route) -> Endpo
 
 const PUSH: Needs = Needs::Key(Scope::Push);
 const PRESENCE: Needs = Needs::Key(Scope::PresenceRead);
+const HISTORY: Needs = Needs::Key(Scope::HistoryRead);
 const USERS: Needs = Needs::Key(Scope::Users);
 const ADMIN: Needs = Needs::Key(Scope::Admin);
 
 /// Everything that can be asked. Those of one path stand together.
 pub const ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/sendto", PUSH, || web::to(sendto::sendto)),
+    post("/api/v1/batch", PUSH, || web::to(batch::batch)),
+    get("/api/v1/history", HISTORY, || web::to(history::history)),
+    get("/api/v1/groups", PUSH, || web::to(groups::list)),
+    get("/api/v1/groups/{name}", PUSH, || web::to(groups::show)),
+    put("/api/v1/groups/{name}", USERS, || web::to(groups::put)),
+    delete("/api/v1/groups/{name}", USERS, || web::to(groups::delete)),
+    post("/api/v1/groups/{name}/members", USERS, || web::to(groups::add)),
+    delete("/api/v1/groups/{name}/members/{uid}", USERS, || web::to(groups::remove)),
+    get("/api/v1/keys", ADMIN, || web::to(keys::list)),
+    post("/api/v1/keys", ADMIN, || web::to(keys::create)),
+    delete("/api/v1/keys/{name}", ADMIN, || web::to(keys::delete)),
     get("/api/v1/presence", PRESENCE, || web::to(presence::presence)),
     get("/api/v1/users", USERS, || web::to(users::list)),
     post("/api/v1/users", USERS, || web::to(users::create)),

@@ -16,7 +16,6 @@ use herald_storage::{KeptResult, ask};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use std::future::Future;
 use std::sync::Mutex;
 
 /// A name is remembered for a day.
@@ -39,10 +38,6 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// Given for the first time.
-    pub fn new(answer: Value) -> Carried {
-        Carried { answer, replayed: false }
-    }
     /// As HTTP has it.
     pub fn response(self) -> HttpResponse {
         let mut response = HttpResponse::Ok();
@@ -71,35 +66,51 @@ pub fn key(caller: Option<&Caller>, name: &str) -> String {
     format!("api:{of}:{name}")
 }
 
-/// Carries it out, or answers as the first time. `work` says its answer, and whether that is the last word.
-pub async fn once(
-    state: &State,
-    key: &str,
-    body: &[u8],
-    work: impl Future<Output = Result<(Value, bool), Problem>>,
-) -> Result<Carried, Problem> {
-    let Some(_mine) = Flight::begin(&state.in_flight, key) else {
+/// What there is to do for a request under a name.
+pub enum Begun<'f> {
+    /// Nothing: this was answered the first time.
+    Again(Value),
+    /// To carry it out.
+    First(Ticket<'f>),
+}
+
+/// The name of a request in work; nobody else may carry it out while this lives.
+pub struct Ticket<'f> {
+    flight: Flight<'f>,
+    request_hash: [u8; 32],
+}
+
+/// Looks whether the request was carried out before.
+pub async fn begin<'s>(state: &'s State, key: String, body: &[u8]) -> Result<Begun<'s>, Problem> {
+    let Some(flight) = Flight::begin(&state.in_flight, key) else {
         return Err(Problem::new(Code::InFlight, "a request with the same key is in work: its answer will come"));
     };
     let request_hash: [u8; 32] = Sha256::digest(body).into();
-    if let Some(first) = ask(|then| state.store.result(key, then)).await? {
-        if first.request_hash != request_hash {
-            let words = "another request came with the same key within 24 hours";
-            return Err(Problem::new(Code::IdempotencyMismatch, words));
-        }
-        let answer = serde_json::from_slice(&first.answer).unwrap_or(Value::Null);
-        return Ok(Carried { answer, replayed: true });
+    let Some(first) = ask(|then| state.store.result(&flight.key, then)).await? else {
+        return Ok(Begun::First(Ticket { flight, request_hash }));
+    };
+    if first.request_hash != request_hash {
+        let words = "another request came with the same key within 24 hours";
+        return Err(Problem::new(Code::IdempotencyMismatch, words));
     }
-    let (answer, last_word) = work.await?;
-    if last_word {
+    Ok(Begun::Again(serde_json::from_slice(&first.answer).unwrap_or(Value::Null)))
+}
+
+impl Ticket<'_> {
+    /// The name.
+    pub fn key(&self) -> &str {
+        &self.flight.key
+    }
+
+    /// Keeps the answer for repetitions.
+    pub async fn keep(self, state: &State, answer: &Value) {
         let expires_ms = jiff::Timestamp::now().as_millisecond() + HOLDS_MS;
-        let kept = KeptResult { request_hash, answer: answer.to_string().into(), expires_ms };
+        let kept = KeptResult { request_hash: self.request_hash, answer: answer.to_string().into(), expires_ms };
         // It is done, and saying otherwise would have it done again; who asks again meets `Terms::once`.
-        if let Err(e) = ask(|then| state.store.put_result(key, kept, then)).await {
+        if let Err(e) = ask(|then| state.store.put_result(self.key(), kept, then)).await {
             tracing::warn!("an answer was not kept for repetitions: {e}");
         }
     }
-    Ok(Carried::new(answer))
 }
 
 /// One name in work, for as long as this lives.
@@ -109,9 +120,9 @@ struct Flight<'f> {
 }
 
 impl Flight<'_> {
-    fn begin<'f>(all: &'f InFlight, key: &str) -> Option<Flight<'f>> {
+    fn begin(all: &InFlight, key: String) -> Option<Flight<'_>> {
         let mut names = all.0.lock().unwrap_or_else(|e| e.into_inner());
-        names.insert(key.to_owned()).then(|| Flight { all, key: key.to_owned() })
+        names.insert(key.clone()).then(|| Flight { all, key })
     }
 }
 

@@ -35,12 +35,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 
 /// Does the body say that it is JSON?
 pub fn is_json(request: &HttpRequest) -> Result<(), Problem> {
-    let said = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let kind = said.split(';').next().unwrap_or("").trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    if is_kind(request, "application/json") {
         return Ok(());
     }
     Err(Problem::new(Code::NotJson, "the body must be JSON, and say so: `Content-Type: application/json`"))
+}
+
+/// Does the body say that it is of this type?
+pub fn is_kind(request: &HttpRequest, wanted: &str) -> bool {
+    let said = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let kind = said.split(';').next().unwrap_or("").trim();
+    kind.eq_ignore_ascii_case(wanted)
 }
 
 /// A whole body of at most `limit` bytes.

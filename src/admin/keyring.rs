@@ -9,7 +9,6 @@ use actix_web::http::header::{self, HeaderMap};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use parking_lot::RwLock;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -61,16 +60,11 @@ impl Keyring {
         if self.token.is(secret) {
             return Some(Caller { name: None, scopes: Scopes::of([Scope::Admin]) });
         }
-        let hash = hash(secret);
+        let hash = crate::keys::hash(secret);
         let keys = self.keys.read();
         let (kept, caller) = keys.get_key_value(&hash)?;
         bool::from(kept.ct_eq(&hash)).then(|| caller.clone())
     }
-}
-
-/// As the store keeps it.
-pub fn hash(secret: &[u8]) -> [u8; 32] {
-    Sha256::digest(secret).into()
 }
 
 /// What stands behind a scheme, which is written in any case (RFC 9110 section 11.1).

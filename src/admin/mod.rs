@@ -10,22 +10,24 @@
 //! | `problem.rs` | every refusal: problem+json (RFC 9457) with a stable code |
 //! | `input.rs` | bodies and query strings, read strictly |
 //! | `comet.rs` | the calls of backends written for iComet |
-//! | `sendto.rs`, `presence.rs`, `users.rs`, `login.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
+//! | `sendto.rs`, `batch.rs`, `groups.rs`, `history.rs`, `keys.rs`, `presence.rs`, `users.rs`, `login.rs`, `sessions.rs`, `observer.rs`, `status.rs` | the endpoints |
 //! | `openapi.json` | the whole of it as OpenAPI 3.1; a test compares it with [`ENDPOINTS`] |
 
+mod batch;
 mod comet;
 mod ejabberd;
 mod endpoints;
 mod gate;
+mod groups;
+mod history;
 mod idempotent;
 mod input;
-#[allow(dead_code)] // until keys are made
 mod keyring;
+mod keys;
 mod login;
 mod observer;
 mod presence;
 mod problem;
-#[allow(dead_code)] // until keys are made
 mod scope;
 mod sendto;
 mod sessions;
@@ -36,7 +38,9 @@ mod token;
 mod users;
 
 pub use endpoints::ENDPOINTS;
+pub use keys::load as load_keys;
 pub use login::WaysIn;
+pub use scope::{Scope, Scopes};
 pub use status::{Phase, State};
 pub use token::Token;
 

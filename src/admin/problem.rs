@@ -41,12 +41,16 @@ codes! {
     NoSuchUser = "no_such_user" NOT_FOUND;
     /// There is no such group.
     NoSuchGroup = "no_such_group" NOT_FOUND;
+    /// There is no such key.
+    NoSuchKey = "no_such_key" NOT_FOUND;
     /// The path is right, the method is not.
     MethodNotAllowed = "method_not_allowed" METHOD_NOT_ALLOWED;
     /// The account is there already.
     UserExists = "user_exists" CONFLICT;
     /// The user has as many resources as one may have.
     TooManyResources = "too_many_resources" CONFLICT;
+    /// There is a key of that name already.
+    KeyExists = "key_exists" CONFLICT;
     /// A request with the same Idempotency-Key is in work.
     InFlight = "in_flight" CONFLICT;
     /// The body is too large.

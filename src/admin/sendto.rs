@@ -1,6 +1,6 @@
 //! `POST /api/v1/sendto`: a message to one user, many, a group or all, and what became of it for each.
 
-use super::idempotent::{self, Carried};
+use super::idempotent::{self, Begun, Carried, Ticket};
 use super::input::{is_json, read};
 use super::keyring::Caller;
 use super::problem::{Code, Problem};
@@ -22,45 +22,72 @@ pub async fn sendto(
     let body = read(body.into_inner(), state.config.admin.body_bytes_max).await?;
     let header = idempotent::header(&request)?;
     let caller = request.extensions().get::<Caller>().cloned();
-    let carried = one(&state, caller.as_ref(), &body, header.as_deref()).await?;
+    let carried = match prepare(&state, caller.as_ref(), &body, header.as_deref()).await? {
+        Ready::Again(answer) => Carried { answer, replayed: true },
+        Ready::Go(prepared) => Carried { answer: finish(&state, prepared).await?, replayed: false },
+    };
     Ok(carried.response())
 }
 
-/// One request, however it came: under a name, once.
-pub async fn one(
-    state: &State,
+/// A request that was checked, and nothing is sent yet.
+pub enum Ready<'s> {
+    /// It was carried out before, and this is its answer.
+    Again(Value),
+    /// To be carried out.
+    Go(Prepared<'s>),
+}
+
+/// See [`Ready::Go`].
+pub struct Prepared<'s> {
+    what: Sendto,
+    ticket: Option<Ticket<'s>>,
+}
+
+impl Prepared<'_> {
+    /// Is it for users who are named, not for a group or all?
+    pub fn is_to_named(&self) -> bool {
+        matches!(self.what.to, Target::User(_) | Target::Users(_))
+    }
+}
+
+/// Checks a request, however it came. One that has a name may have been carried out before.
+pub async fn prepare<'s>(
+    state: &'s State,
     caller: Option<&Caller>,
     body: &[u8],
     header: Option<&str>,
-) -> Result<Carried, Problem> {
+) -> Result<Ready<'s>, Problem> {
     let limits = crate::serve::xml_limits(&state.config.limits);
     let mut what = sendto::parse(body, &limits)?;
-    let key = match (what.key.take(), header) {
+    let name = match (what.key.take(), header) {
         (Some(_), Some(_)) => {
             return Err(Problem::invalid("key", "the header Idempotency-Key names the request already"));
         }
         (key, header) => key.or_else(|| header.map(Into::into)),
     };
-    let Some(key) = key else { return Ok(Carried::new(carry_out(state, what).await?)) };
-    let key = idempotent::key(caller, &key);
-    idempotent::once(state, &key, body, async {
-        what.push.terms.once = Some(key.as_str().into());
-        carry_out_once(state, what).await
-    })
-    .await
+    let Some(name) = name else { return Ok(Ready::Go(Prepared { what, ticket: None })) };
+    match idempotent::begin(state, idempotent::key(caller, &name), body).await? {
+        Begun::Again(answer) => Ok(Ready::Again(answer)),
+        Begun::First(ticket) => {
+            what.push.terms.once = Some(ticket.key().into());
+            Ok(Ready::Go(Prepared { what, ticket: Some(ticket) }))
+        }
+    }
 }
 
-/// The answer, and whether it is the last word.
-async fn carry_out_once(state: &State, what: Sendto) -> Result<(Value, bool), Problem> {
+/// Carries it out. To users who are named it is in their mailboxes when this was polled once.
+pub async fn finish(state: &State, prepared: Prepared<'_>) -> Result<Value, Problem> {
+    let Prepared { what, ticket } = prepared;
     let single = matches!(what.to, Target::User(_));
     let named = matches!(what.to, Target::User(_) | Target::Users(_));
     let done = sendto::deliver(&state.sessions, what).await?;
-    let settled = done.is_settled();
-    Ok((answer(&done, single, named)?, settled))
-}
-
-async fn carry_out(state: &State, what: Sendto) -> Result<Value, Problem> {
-    carry_out_once(state, what).await.map(|(answer, _)| answer)
+    let answer = answer(&done, single, named)?;
+    if let Some(ticket) = ticket
+        && done.is_settled()
+    {
+        ticket.keep(state, &answer).await;
+    }
+    Ok(answer)
 }
 
 /// Where one user was meant, the status says it too.

@@ -72,6 +72,8 @@ pub struct State {
     pub addresses: OnceLock<BTreeMap<&'static str, SocketAddr>>,
     pub(super) in_work: AtomicU32,
     pub(super) in_flight: InFlight,
+    /// Held by whoever changes the keys.
+    pub(super) keys_change: tokio::sync::Mutex<()>,
     /// Answers by the first digit of their status, from 1.
     answers: [AtomicU64; 5],
 }
@@ -99,6 +101,7 @@ impl State {
             addresses: OnceLock::new(),
             in_work: AtomicU32::new(0),
             in_flight: InFlight::default(),
+            keys_change: tokio::sync::Mutex::new(()),
             answers: Default::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `herald`, and who does it.
 
 mod import;
+mod key;
 mod operator;
 mod user;
 
@@ -35,6 +36,9 @@ enum Command {
     /// Make, change, remove, list and import accounts; works with and without a running server
     #[command(subcommand)]
     User(User),
+    /// Make, list and remove keys for backends; works with and without a running server
+    #[command(subcommand)]
+    Key(Key),
     /// Send a message to a user, through the running server
     Sendto(Sendto),
     /// Show how the running server is
@@ -69,6 +73,23 @@ enum User {
     },
 }
 
+#[derive(Subcommand)]
+enum Key {
+    /// Make a key, and print its secret: it is shown this once
+    Add {
+        /// Letters, digits, `-`, `_` and `.`
+        name: String,
+        /// What it is for; may be given several times
+        #[arg(long = "scope", value_name = "SCOPE", required = true,
+              value_parser = ["push", "presence:read", "history:read", "users", "events:read", "admin"])]
+        scopes: Vec<String>,
+    },
+    /// Print every key's name and scopes
+    List,
+    /// Remove a key: it opens nothing from then on
+    Remove { name: String },
+}
+
 #[derive(Args)]
 struct Sendto {
     /// Whom to
@@ -89,6 +110,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => serve::serve(config, file)?,
         Some(Command::User(what)) => return user_command(&config, what),
+        Some(Command::Key(what)) => key_command(&config, what)?,
         Some(Command::Sendto(s)) => operator::sendto(&config, &s.uid, &s.text, &s.kind)?,
         Some(Command::Status { json }) => operator::status(&config, json)?,
         Some(Command::CheckConfig { .. }) => {}
@@ -105,6 +127,14 @@ fn user_command(config: &Config, what: User) -> Result<ExitCode> {
         User::Import { file } => return import::import(config, &file),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn key_command(config: &Config, what: Key) -> Result<()> {
+    match what {
+        Key::Add { name, scopes } => key::add(config, &name, &scopes),
+        Key::List => key::list(config),
+        Key::Remove { name } => key::remove(config, &name),
+    }
 }
 
 fn check_config(cli: &Cli, defaults: bool) -> Result<ExitCode> {

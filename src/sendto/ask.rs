@@ -3,6 +3,7 @@
 use super::refusal::Refusal;
 use super::stanza::{self, Type};
 use super::{Sendto, UIDS_MAX};
+use crate::payload;
 use compact_str::CompactString;
 use herald_session::{Keep, OnlyIf, Push, Terms, Uid};
 use herald_xmpp::{Jid, Resource, xml};
@@ -150,7 +151,7 @@ fn expires_ms(secs: u64) -> Result<i64, Refusal> {
 }
 
 fn message(ask: Ask, limits: &xml::Limits) -> Result<herald_xmpp::Stanza, Refusal> {
-    let json = ask.json.as_deref().map(RawValue::get);
+    let json = ask.json.as_deref();
     let mut stanza = match (ask.body, json, ask.stanza) {
         (None, None, Some(raw)) if ask.kind.is_none() => stanza::of_xml(&raw, limits)?,
         (None, None, Some(_)) => return Err(Refusal::invalid("type", "a stanza says its type itself")),
@@ -165,7 +166,11 @@ fn message(ask: Ask, limits: &xml::Limits) -> Result<herald_xmpp::Stanza, Refusa
         stanza.from = Some(from.parse::<Jid>().map_err(|e| Refusal::invalid("from", e))?);
     }
     if let Some(id) = ask.id {
-        if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(|c| c.is_control() || !stanza::allowed(c)) {
+        if id.is_empty()
+            || id.len() > ID_BYTES_MAX
+            || id.chars().any(char::is_control)
+            || payload::forbidden(&id).is_some()
+        {
             let words = format!("it must have 1 to {ID_BYTES_MAX} bytes and no control characters");
             return Err(Refusal::invalid("id", words));
         }

@@ -1,9 +1,11 @@
 //! The message that a request describes.
 
 use super::refusal::Refusal;
+use crate::payload;
 use herald_xmpp::xml::{self, Scope};
 use herald_xmpp::{Kind, MessageType, Stanza};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// RFC 6121 section 5.2.2, without what cannot be sent to a user.
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -16,25 +18,18 @@ pub(super) enum Type {
 }
 
 /// With a text, a JSON payload (XEP-0335), or both.
-pub(super) fn of_parts(body: Option<&str>, json: Option<&str>, kind: Type) -> Result<Stanza, Refusal> {
-    let mut payload = String::new();
-    for (field, tag, end, text) in
-        [("body", "<body>", "</body>", body), ("json", "<json xmlns='urn:xmpp:json:0'>", "</json>", json)]
-    {
-        let Some(text) = text else { continue };
-        if let Some(c) = text.chars().find(|c| !allowed(*c)) {
-            return Err(Refusal::invalid(field, format!("XML cannot hold U+{:04X}", u32::from(c))));
-        }
-        payload.push_str(tag);
-        payload.push_str(&xml::escape_text(text));
-        payload.push_str(end);
+pub(super) fn of_parts(body: Option<&str>, json: Option<&RawValue>, kind: Type) -> Result<Stanza, Refusal> {
+    if let Some(c) = body.and_then(payload::forbidden) {
+        return Err(Refusal::invalid("body", format!("XML cannot hold U+{:04X}", u32::from(c))));
     }
+    let body = body.map(payload::body).unwrap_or_default();
+    let json = json.map(payload::json).unwrap_or_default();
     let mut stanza = Stanza::new(Kind::Message(match kind {
         Type::Chat => MessageType::Chat,
         Type::Normal => MessageType::Normal,
         Type::Headline => MessageType::Headline,
     }));
-    stanza.payload = payload.into();
+    stanza.payload = (body + &json).into();
     Ok(stanza)
 }
 
@@ -51,9 +46,4 @@ pub(super) fn of_xml(raw: &str, limits: &xml::Limits) -> Result<Stanza, Refusal>
         Kind::Message(_) => Ok(stanza),
         _ => Err(Refusal::stanza("only a message can be sent")),
     }
-}
-
-/// XML 1.0 section 2.2.
-pub(super) fn allowed(c: char) -> bool {
-    !matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
 }

@@ -4,7 +4,7 @@ use super::{Herald, PATIENCE};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 /// One stream. It reads no XML: it looks for the text that a test waits for.
 pub struct Client {
@@ -18,7 +18,12 @@ pub struct Client {
 impl Client {
     /// Connects and says nothing.
     pub fn connect(herald: &Herald) -> Client {
-        let socket = TcpStream::connect(herald.address("xmpp")).expect("the listener accepts");
+        Client::connect_to(herald.address("xmpp"))
+    }
+
+    /// The same to any server.
+    pub fn connect_to(address: SocketAddr) -> Client {
+        let socket = TcpStream::connect(address).expect("the listener accepts");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Client { socket, inbox: String::new(), jid: String::new() }
     }

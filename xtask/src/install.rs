@@ -28,7 +28,8 @@ const SERVICES: [&str; 5] = ["nginx", "haproxy", "redis-server", "postgresql", "
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Folders with a package-lock.json.
 const NPM_FOLDERS: [&str; 4] = ["examples/web-chat", "tests/e2e", "client", "tests/stomp"];
-const PYTHON_FOLDER: &str = "examples/echo-bot-python";
+/// Folders with a requirements.txt.
+const PYTHON_FOLDERS: [&str; 2] = ["examples/echo-bot-python", "tests/schemathesis"];
 /// The WebSocket test suite; it was written for Python 2 and never ported.
 const AUTOBAHN_FOLDER: &str = "tests/autobahn";
 
@@ -53,13 +54,15 @@ pub fn all(steps: &mut Steps) {
             steps.run_then("npm ci", [npm], || note(&wanted, &had));
         }
     }
-    let folder = root().join(PYTHON_FOLDER);
-    let (wanted, had) = (folder.join("requirements.txt"), folder.join(".venv/.installed-requirements.txt"));
-    if !same(&wanted, &had) {
-        let venv = command("python3", &["-m", "venv", "--clear", ".venv"], &folder);
-        let pip = [".venv/bin/pip", "install", "--disable-pip-version-check", "--requirement", "requirements.txt"];
-        let pip = command("env", &pip, &folder);
-        steps.run_then("pip install", [venv, pip], || note(&wanted, &had));
+    for folder in PYTHON_FOLDERS {
+        let folder = root().join(folder);
+        let (wanted, had) = (folder.join("requirements.txt"), folder.join(".venv/.installed-requirements.txt"));
+        if !same(&wanted, &had) {
+            let venv = command("python3", &["-m", "venv", "--clear", ".venv"], &folder);
+            let pip = [".venv/bin/pip", "install", "--disable-pip-version-check", "--requirement", "requirements.txt"];
+            let pip = command("env", &pip, &folder);
+            steps.run_then("pip install", [venv, pip], || note(&wanted, &had));
+        }
     }
     autobahn(steps);
 }

@@ -48,6 +48,10 @@ fn item(command: &Command, versioned: bool) -> Value {
         item["get"] = get;
     }
     if versioned {
+        let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+            operation["responses"]["404"]["content"]["application/problem+json"] = problem.clone(); // no such version
+        }
         let version = json!({ "type": "integer", "minimum": 0, "maximum": 9 });
         item["parameters"] = json!([{ "name": "version", "in": "path", "required": true, "schema": version,
                                       "description": "The version of ejabberd's API whose shapes are wanted" }]);

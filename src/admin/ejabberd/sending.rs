@@ -4,6 +4,7 @@ use super::answer::{Answer, Refused};
 use super::arguments::Arguments;
 use crate::admin::problem::Problem;
 use crate::admin::status::State;
+use crate::payload;
 use herald_session::{Push, SendtoState, Terms};
 use herald_xmpp::xml::{self, Scope};
 use herald_xmpp::{Jid, Kind, MessageType, Stanza};
@@ -23,7 +24,7 @@ pub async fn send_message(state: &State, with: &Arguments) -> Result<Answer, Ref
     let mut payload = String::new();
     for name in ["subject", "body"] {
         let text = with.text(name);
-        if !text.chars().all(allowed) {
+        if payload::forbidden(text).is_some() {
             return Err(Refused::words(
                 400,
                 format!("Bad value of cdata in tag <{name}/> qualified by namespace 'jabber:client'"),
@@ -72,11 +73,6 @@ fn attribute(name: &str, with: &Arguments) -> Result<Jid, Refused> {
         let words = "in tag <message/> qualified by namespace 'jabber:client'";
         Refused::words(400, format!("Bad value of attribute '{name}' {words}"))
     })
-}
-
-/// XML 1.0 section 2.2.
-fn allowed(c: char) -> bool {
-    !matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn id() -> Result<String, Problem> {
