@@ -56,7 +56,7 @@ async fn carry_out(state: &State, caller: Option<&Caller>, items: &[&[u8]]) -> V
                 if alone {
                     wait(&mut in_work, &mut answers).await;
                 }
-                let mut work = going(state, prepared);
+                let mut work = going(state, *prepared);
                 // The first step puts it into the mailboxes: so the order of the requests is that of the mailboxes.
                 match (&mut work).now_or_never() {
                     Some(done) => answers[at] = said(done),

@@ -5,9 +5,9 @@ use super::problem::Problem;
 use super::status::State;
 use crate::payload;
 use actix_web::{HttpRequest, HttpResponse, web};
+use herald_session::log::{self, Entry};
 use herald_storage::{Kept, Slice, ask};
-use herald_xmpp::xml::Scope;
-use herald_xmpp::{Kind, MessageType, Stanza};
+use herald_xmpp::{BareJid, Kind, MessageType};
 use serde_json::{Value, json};
 
 /// Messages on one page, when nothing is said.
@@ -41,7 +41,7 @@ pub async fn history(state: web::Data<State>, request: HttpRequest) -> Result<Ht
     Ok(HttpResponse::Ok().json(json!({
         "uid": owner.local(),
         "epoch": state.store.epoch(),
-        "items": page.items.iter().map(item).collect::<Vec<_>>(),
+        "items": page.items.iter().map(|kept| item(kept, &owner)).collect::<Vec<_>>(),
         "last": page.last,
         "removed_to": page.removed_to,
         "complete": lowest >= page.removed_to,
@@ -57,22 +57,20 @@ fn number(pairs: &[(String, String)], name: &str) -> Result<Option<u64>, Problem
 }
 
 /// A message as a page shows it. What a stanza does not have is null.
-fn item(kept: &Kept) -> Value {
+fn item(kept: &Kept, owner: &BareJid) -> Value {
     let at = jiff::Timestamp::from_millisecond(kept.at_ms).map(|t| t.to_string()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&kept.stanza);
-    let stanza = Stanza::parse(&text, &Scope::CLIENT).ok();
-    let part = |name, ns| stanza.as_ref()?.child(name, ns).map(|e| e.text().into_owned());
-    let kind = stanza.as_ref().and_then(|s| match s.kind {
-        Kind::Message(MessageType::Normal) => Some("normal"), // RFC 6121 section 5.2.2: it need not be written
-        kind => kind.type_attr(),
+    let mut item = json!({
+        "id": kept.id, "at": at, "from": null, "type": null, "body": null, "json": null, "stanza": null,
     });
-    json!({
-        "id": kept.id,
-        "at": at,
-        "from": stanza.as_ref().and_then(|s| s.from.as_ref()).map(|from| from.as_str()),
-        "type": kind,
-        "body": part("body", "jabber:client"),
-        "json": stanza.as_ref().and_then(payload::json_of),
-        "stanza": text,
-    })
+    let Entry::Message(stanza) = log::read(&kept.stanza, None) else { return item };
+    let to = stanza.to.clone().unwrap_or_else(|| owner.clone().into()); // one that many got names none of them
+    item["from"] = stanza.from.as_ref().map(|from| from.as_str()).into();
+    item["type"] = match stanza.kind {
+        Kind::Message(MessageType::Normal) => "normal".into(), // RFC 6121 section 5.2.2: it need not be written
+        kind => kind.type_attr().into(),
+    };
+    item["body"] = stanza.child("body", "jabber:client").map(|body| body.text().into_owned()).into();
+    item["json"] = payload::json_of(&stanza).and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
+    item["stanza"] = String::from_utf8_lossy(&stanza.to(to).to_bytes(true)).into();
+    item
 }

@@ -24,7 +24,7 @@ pub async fn sendto(
     let caller = request.extensions().get::<Caller>().cloned();
     let carried = match prepare(&state, caller.as_ref(), &body, header.as_deref()).await? {
         Ready::Again(answer) => Carried { answer, replayed: true },
-        Ready::Go(prepared) => Carried { answer: finish(&state, prepared).await?, replayed: false },
+        Ready::Go(prepared) => Carried { answer: finish(&state, *prepared).await?, replayed: false },
     };
     Ok(carried.response())
 }
@@ -34,7 +34,7 @@ pub enum Ready<'s> {
     /// It was carried out before, and this is its answer.
     Again(Value),
     /// To be carried out.
-    Go(Prepared<'s>),
+    Go(Box<Prepared<'s>>),
 }
 
 /// See [`Ready::Go`].
@@ -65,12 +65,12 @@ pub async fn prepare<'s>(
         }
         (key, header) => key.or_else(|| header.map(Into::into)),
     };
-    let Some(name) = name else { return Ok(Ready::Go(Prepared { what, ticket: None })) };
+    let Some(name) = name else { return Ok(Ready::Go(Box::new(Prepared { what, ticket: None }))) };
     match idempotent::begin(state, idempotent::key(caller, &name), body).await? {
         Begun::Again(answer) => Ok(Ready::Again(answer)),
         Begun::First(ticket) => {
             what.push.terms.once = Some(ticket.key().into());
-            Ok(Ready::Go(Prepared { what, ticket: Some(ticket) }))
+            Ok(Ready::Go(Box::new(Prepared { what, ticket: Some(ticket) })))
         }
     }
 }

@@ -35,7 +35,7 @@ fn each_field_does_what_it_says() {
 
     let full = first(&sendto(&herald, json!({"to": "alice@localhost/phone", "json": {"n": [1, "<&>"]}})));
     assert_eq!((&full["state"], &full["sessions"]), (&json!("delivered"), &json!(1)));
-    assert!(phone.expect("</message>").contains(r#"<json xmlns='urn:xmpp:json:0'>{"n":[1,"&lt;&amp;&gt;"]}</json>"#));
+    assert!(phone.expect("</json>").contains(r#"<json xmlns='urn:xmpp:json:0'>{"n":[1,"&lt;&amp;&gt;"]}</json>"#));
     desk.send("<iq type='get' id='last'><ping xmlns='urn:xmpp:ping'/></iq>");
     let got = desk.expect("'last'");
     assert!(!got.contains("desk</body>") && !got.contains("json"), "{got}");
@@ -98,14 +98,19 @@ fn a_request_is_carried_out_once_also_after_a_restart() {
         refused(&sendto_once(&herald, bad, request.clone()), 422, "invalid");
     }
     // What failed is no last word: made again, it is tried again.
-    refused(&sendto_once(&herald, "k-4", json!({"to": "dave", "body": "x"})), 404, "no_such_user");
-    herald.user("dave", "secret");
-    assert_eq!(first(&sendto_once(&herald, "k-4", json!({"to": "dave", "body": "x"})))["state"], "stored");
+    let late = || sendto_once(&herald, "k-4", json!({"to": {"group": "late"}, "body": "x"}));
+    refused(&late(), 404, "no_such_group");
+    herald.api("PUT", "/api/v1/groups/late", Some(json!({"members": ["carol"]})));
+    assert_eq!(first(&late())["state"], "stored");
 
+    herald.kill();
     herald.restart();
     let again = sendto_once(&herald, "k-1", request);
     assert_eq!((&again.json, again.headers["idempotency-replayed"].as_str()), (&once.json, "true"));
-    assert_eq!((bodies(&herald, "uid=bob"), bodies(&herald, "uid=carol")), (vec!["one".into()], vec!["three".into()]));
+    assert_eq!(
+        (bodies(&herald, "uid=bob"), bodies(&herald, "uid=carol")),
+        (vec!["one".to_owned()], vec!["three".to_owned(), "x".to_owned()])
+    );
 }
 
 #[test]
