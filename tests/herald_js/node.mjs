@@ -7,7 +7,7 @@ import { prepare } from './user.mjs';
 const commands = prepare(connect, tell, process.argv[2]);
 const { send } = commands;
 // It takes as long as it takes, and other commands come meanwhile.
-commands.send = (command) => void send(command).catch((error) => tell('fault', { text: String(error) }));
+commands.send = (command) => void send(command).catch(() => {}); // the event says it
 tell('ready');
 await obey(commands);
 process.exit(0);
