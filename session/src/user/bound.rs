@@ -39,6 +39,12 @@ impl Bound {
     pub fn takes_messages(&self) -> bool {
         self.priority.is_some_and(|p| p >= 0)
     }
+
+    /// Is it handed what is in the log? Whoever follows it is, from its bind on, seen or not, so that nothing falls
+    /// between that and its reading; unless it says that it wants no messages.
+    pub fn takes_log(&self) -> bool {
+        self.follows && self.priority.is_none_or(|p| p >= 0)
+    }
 }
 
 /// What an available resource said of itself.

@@ -158,9 +158,9 @@ impl Reads {
 }
 
 impl User {
-    /// Is there a connection that follows the log, and takes messages?
+    /// Is there a connection that follows the log, and is handed it?
     pub(super) fn has_follower(&self) -> bool {
-        self.resources.iter().any(|r| r.follows && r.takes_messages())
+        self.resources.iter().any(|r| r.takes_log())
     }
 
     /// The store has given a message its number: now it goes to who is there.
@@ -230,8 +230,7 @@ impl User {
             _ => Vec::new(), // whom it was for has gone meanwhile: it waits for the next
         };
         let takers = takers.into_iter().filter(|r| !r.follows && !self.is_behind(r.binding));
-        let followers =
-            self.resources.iter().filter(|r| r.follows && r.takes_messages() && Some(&r.resource) != excluded);
+        let followers = self.resources.iter().filter(|r| r.takes_log() && Some(&r.resource) != excluded);
         (takers.map(|r| r.binding).collect(), followers.map(|r| r.binding).collect())
     }
 
