@@ -11,10 +11,10 @@
 //! all that was handed over meanwhile told to [`Feed::live`] or [`Feed::missed`] in its order. The machine holds no
 //! message, reads no clock and touches no store: three words for each follower.
 
+use herald_session::log::{self, Entry};
 use herald_session::{Delivery, Receipt};
 use herald_storage::{Kept, Page, Slice};
-use herald_xmpp::Stanza;
-use herald_xmpp::xml::Scope;
+use herald_xmpp::{Resource, Stanza};
 use std::sync::Arc;
 
 /// See the module page.
@@ -39,10 +39,14 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    /// A message as it stands in the log; `None`, when that cannot be read.
-    pub(crate) fn of_log(kept: &Kept) -> Option<Item> {
-        let stanza = Arc::new(read(&kept.stanza)?);
-        Some(Item::Message { id: Some(kept.id), at_ms: Some(kept.at_ms), stanza })
+    /// A message as it stands in the log; `None`, when it cannot be read or is not for this resource.
+    pub(crate) fn of_log(kept: &Kept, resource: Option<&Resource>) -> Option<Item> {
+        match log::read(&kept.stanza, resource) {
+            Entry::Message(stanza) => {
+                Some(Item::Message { id: Some(kept.id), at_ms: Some(kept.at_ms), stanza: Arc::new(stanza) })
+            }
+            Entry::NotForIt | Entry::Broken => None,
+        }
     }
 }
 
@@ -90,8 +94,8 @@ impl Feed {
         Some(Slice { since: self.cursor, before: None, limit, bytes_max, newest_first: false })
     }
 
-    /// What was read. There may be more: see [`Feed::wants`].
-    pub(crate) fn page(&mut self, page: Page) -> Vec<Item> {
+    /// What was read, for this resource. There may be more: see [`Feed::wants`].
+    pub(crate) fn page(&mut self, page: Page, resource: Option<&Resource>) -> Vec<Item> {
         let asked = std::mem::take(&mut self.asked);
         let mut items = Vec::with_capacity(page.items.len() + 1);
         let last_of_page = page.items.last().map(|kept| kept.id);
@@ -99,8 +103,8 @@ impl Feed {
         for kept in page.items.into_iter().filter(|kept| kept.id > known) {
             self.skip(kept.id.min(page.removed_to.saturating_add(1)), kept.id, &mut items);
             self.cursor = kept.id;
-            // What cannot be read is none of ours; there is nobody to tell.
-            items.extend(Item::of_log(&kept));
+            // What is not for it has no place in what it has; nor has what cannot be read, and there is nobody to tell.
+            items.extend(Item::of_log(&kept, resource));
         }
         // A page that says that there is more and goes no further would be read for ever.
         if !page.more || last_of_page.is_none() {
@@ -129,11 +133,6 @@ impl Feed {
             self.cursor = before - 1;
         }
     }
-}
-
-/// A stanza as it stands in the log.
-fn read(bytes: &[u8]) -> Option<Stanza> {
-    Stanza::parse(std::str::from_utf8(bytes).ok()?, &Scope::NONE).ok()
 }
 
 #[cfg(test)]

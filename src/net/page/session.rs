@@ -61,6 +61,7 @@ enum Phase {
 
 struct In {
     jid: FullJid,
+    resource: Resource,
     feed: Feed,
 }
 
@@ -320,7 +321,10 @@ impl Session {
         .json();
         self.down_bytes += ready.len();
         self.down.push_front(Down::Said(ready));
-        self.phase = Phase::In(In { jid: entered.jid, feed }.into());
+        // It is one, or nothing could be bound to it.
+        let resource = Resource::new(entered.jid.resource());
+        let Ok(resource) = resource else { return self.close(End::new(Code::Internal, "the resource is none")) };
+        self.phase = Phase::In(In { jid: entered.jid, resource, feed }.into());
         // Before whatever the client has asked meanwhile.
         self.up.push_front(Up::Stanza(compose::roster().into()));
         if let Some(presence) = presence {
@@ -390,7 +394,7 @@ impl Session {
 
     pub fn page(&mut self, page: Page) {
         if let Phase::In(me) = &mut self.phase {
-            let items = me.feed.page(page);
+            let items = me.feed.page(page, Some(&me.resource));
             items.into_iter().for_each(|item| self.push(Some(item), 0)); // the log says when they came
         }
     }
@@ -420,7 +424,7 @@ impl Session {
             return self.error(reference, "failed", "the history cannot be read now", true);
         };
         let (last, removed_to, complete) = (page.last, page.removed_to, !page.more);
-        let items = page.items.iter().filter_map(Item::of_log);
+        let items = page.items.iter().filter_map(|kept| Item::of_log(kept, None));
         let items = items.filter_map(|item| render::of_history(&item, &self.settings.domain)).collect();
         self.say(&Said::History { reference, items, last, removed_to, complete });
     }
