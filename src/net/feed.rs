@@ -94,8 +94,13 @@ impl Feed {
         Some(Slice { since: self.cursor, before: None, limit, bytes_max, newest_first: false })
     }
 
-    /// What was read, for this resource. There may be more: see [`Feed::wants`].
-    pub(crate) fn page(&mut self, page: Page, resource: Option<&Resource>) -> Vec<Item> {
+    /// What was read, for no resource in particular. There may be more: see [`Feed::wants`].
+    pub(crate) fn page(&mut self, page: Page) -> Vec<Item> {
+        self.page_for(None, page)
+    }
+
+    /// The same for one resource, which some messages are not for.
+    pub(crate) fn page_for(&mut self, resource: Option<&Resource>, page: Page) -> Vec<Item> {
         let asked = std::mem::take(&mut self.asked);
         let mut items = Vec::with_capacity(page.items.len() + 1);
         let last_of_page = page.items.last().map(|kept| kept.id);

@@ -153,7 +153,7 @@ impl World {
             }
             Act::Answer => {
                 if let Some(page) = self.read.take() {
-                    let items = self.feed.page(page, None);
+                    let items = self.feed.page(page);
                     self.seen.extend(items.into_iter().map(seen));
                 }
             }

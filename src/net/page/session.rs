@@ -394,7 +394,7 @@ impl Session {
 
     pub fn page(&mut self, page: Page) {
         if let Phase::In(me) = &mut self.phase {
-            let items = me.feed.page(page, Some(&me.resource));
+            let items = me.feed.page_for(Some(&me.resource), page);
             items.into_iter().for_each(|item| self.push(Some(item), 0)); // the log says when they came
         }
     }
