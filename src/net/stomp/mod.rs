@@ -10,9 +10,9 @@
 //! | `codec.rs` | frames as bytes |
 //! | `letters.rs` | between frames and stanzas |
 //! | `subscription.rs` | a subscription: where it stands in the log, and what is acknowledged |
-//! | `session.rs` | one client, without I/O |
+//! | `session.rs`, `session/say.rs` | one client, without I/O, and what it is told |
 //! | `mailbox.rs` | what the user's actor has for it |
-//! | `conn.rs` | the task of a connection |
+//! | `conn.rs`, `conn/door.rs` | the task of a connection, and what it waits for when a client comes in |
 //!
 //! A page of any origin may connect: nothing is granted by where a page came from, or by a cookie, but by the passcode
 //! in CONNECT, so there is nothing that another site could borrow (RFC 6455 section 10.2).
@@ -25,6 +25,7 @@ mod session;
 mod subscription;
 
 pub(crate) use conn::spawn;
+pub(crate) use session::Settings;
 
 /// The sub-protocols, the one we like best first.
 pub(crate) const PROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];

@@ -1,16 +1,18 @@
 //! One client of STOMP, without I/O: frames and deliveries go in, frames and things to be waited for come out. The next
 //! frame is taken when what the last one asked for is done, so everything is in the client's order.
 
-use super::codec::{self, Bad, Frame, Version};
-use super::letters::{self, Letter, Refused, Shown, invalid};
+mod say;
+
+use super::codec::{Frame, Version};
+use super::letters::{self, Letter, Refused, invalid};
 use super::subscription::{Ack, Source, Subscription};
-use crate::net::feed::Item;
-use crate::net::frame;
-use herald_session::{Close, Delivery, Receipt, SendtoResult};
+use crate::config::Config;
+use herald_session::{Delivery, Receipt, SendtoResult};
 use herald_storage::{Page, Slice};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{FullJid, IqType, Kind, PresenceType, Resource, Stanza, StanzaError, ns};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Subscriptions of one connection.
 const SUBSCRIPTIONS_MAX: usize = 16;
@@ -23,12 +25,29 @@ const PAGE_BYTES: usize = 65_536;
 /// A subscription's id, bytes.
 const ID_BYTES_MAX: usize = 128;
 
-/// See the module page.
-pub(super) struct Session {
+/// What all share.
+pub(crate) struct Settings {
     domain: Box<str>,
     epoch: Box<str>,
+    /// One body, bytes.
     bytes_max: usize,
     heart_beat_ms: u32,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &Config, epoch: &str) -> Settings {
+        Settings {
+            domain: config.domain.to_string().into(),
+            epoch: epoch.into(),
+            bytes_max: config.limits.stanza_bytes_max,
+            heart_beat_ms: config.stomp.heart_beat_secs * 1_000,
+        }
+    }
+}
+
+/// See the module page.
+pub(super) struct Session {
+    settings: Arc<Settings>,
     version: Version,
     me: Option<FullJid>,
     entering: bool,
@@ -72,12 +91,9 @@ pub(super) struct Subscribing {
 }
 
 impl Session {
-    pub(super) fn new(domain: &str, epoch: &str, bytes_max: usize, heart_beat_ms: u32) -> Session {
+    pub(super) fn new(settings: Arc<Settings>) -> Session {
         Session {
-            domain: domain.into(),
-            epoch: epoch.into(),
-            bytes_max,
-            heart_beat_ms,
+            settings,
             version: Version::default(),
             me: None,
             entering: false,
@@ -128,7 +144,7 @@ impl Session {
             "SEND" => {
                 transactionless(frame)?;
                 let sender = self.me.as_ref().and_then(|me| me.local()).unwrap_or_default();
-                let letter = letters::letter(frame, sender, self.bytes_max)?;
+                let letter = letters::letter(frame, sender, self.settings.bytes_max)?;
                 return Ok(Some(Up::Send(letter.into(), receipt)));
             }
             "SUBSCRIBE" => return self.subscribe(frame, receipt).map(Some),
@@ -161,7 +177,7 @@ impl Session {
         };
         // The machine's own name or address is what a client says that knows of no virtual hosts.
         let is_ours = |host: &str| {
-            matches!(host, "" | "/" | "localhost") || *host == *self.domain || host.parse::<IpAddr>().is_ok()
+            matches!(host, "" | "/" | "localhost") || *host == *self.settings.domain || host.parse::<IpAddr>().is_ok()
         };
         if let Some(host) = frame.header("host").filter(|host| !is_ours(host)) {
             return Err(Refused { code: "no_such_host", detail: format!("{host:?} is not served here") });
@@ -174,7 +190,7 @@ impl Session {
         let (theirs, wanted) = (number(theirs)?, number(wanted)?);
         let beat = |can: u32, wants: u32| if can == 0 || wants == 0 { 0 } else { can.max(wants) };
         if version > Version::V10 {
-            self.beats_ms = (beat(self.heart_beat_ms, wanted), beat(theirs, self.heart_beat_ms));
+            self.beats_ms = (beat(self.settings.heart_beat_ms, wanted), beat(theirs, self.settings.heart_beat_ms));
         }
         self.version = version;
         self.entering = true;
@@ -187,15 +203,15 @@ impl Session {
     pub(super) fn entered(&mut self, jid: FullJid, last: u64) {
         let beats = match self.version {
             Version::V10 => String::new(),
-            _ => format!("{0},{0}", self.heart_beat_ms),
+            _ => format!("{0},{0}", self.settings.heart_beat_ms),
         };
         let last = last.to_string();
         let mut headers =
             vec![("version", self.version.as_str()), ("server", concat!("herald/", env!("CARGO_PKG_VERSION")))];
         headers.extend((!beats.is_empty()).then_some(("heart-beat", &*beats)));
         headers.extend([("session", jid.resource()), ("user-name", jid.local().unwrap_or_default())]);
-        let epoch = self.epoch.clone();
-        headers.extend([("epoch", &*epoch), ("last-id", &last)]);
+        let settings = self.settings.clone();
+        headers.extend([("epoch", &*settings.epoch), ("last-id", &last)]);
         self.write("CONNECTED", &headers, "");
         self.me = Some(jid);
     }
@@ -328,7 +344,7 @@ impl Session {
                 None
             }
             Kind::Presence(_) => {
-                let shown = letters::presence(stanza, &self.domain)?;
+                let shown = letters::presence(stanza, &self.settings.domain)?;
                 let ours = stanza.from.as_ref() == self.me.as_ref().map(|me| me.as_jid());
                 if !ours {
                     self.tell(Source::Presence, &shown);
@@ -381,105 +397,6 @@ impl Session {
     /// The last that [`Session::read_to`] said; 0: nothing.
     pub(super) fn received(&self) -> u64 {
         self.told_read_to
-    }
-
-    fn item(&mut self, subscription: &Subscription, item: &Item, now_ms: i64) {
-        match item {
-            Item::Gap { after, before } => self.gap(&subscription.id, *after, *before),
-            Item::Message { id, at_ms, stanza } => {
-                let Some(mut shown) = letters::message(stanza, at_ms.unwrap_or(now_ms), &self.domain) else { return };
-                let message_id = match id {
-                    Some(id) => id.to_string(),
-                    None => {
-                        self.unnumbered += 1;
-                        format!("live-{}", self.unnumbered)
-                    }
-                };
-                if subscription.ack != Ack::Auto && self.version == Version::V12 {
-                    shown.headers.push(("ack", format!("{}/{message_id}", subscription.number)));
-                }
-                self.message(&subscription.id, subscription.source, &message_id, &shown);
-            }
-        }
-    }
-
-    /// Messages between these two were removed by retention.
-    fn gap(&mut self, subscription: &str, after: u64, before: u64) {
-        let body =
-            serde_json::json!({ "gap": { "after": after, "before": before, "epoch": &*self.epoch } }).to_string();
-        let headers = vec![("type", "gap".to_owned()), ("content-type", "application/json".to_owned())];
-        self.message(subscription, Source::Push, &format!("gap-{after}"), &Shown { headers, body });
-    }
-
-    /// To all who want to hear of it; were there any?
-    fn tell(&mut self, source: Source, shown: &Shown) -> bool {
-        let ids: Vec<String> = self.subscriptions.iter().filter(|s| s.source == source).map(|s| s.id.clone()).collect();
-        for id in &ids {
-            self.unnumbered += 1;
-            self.message(id, source, &format!("live-{}", self.unnumbered), shown);
-        }
-        !ids.is_empty()
-    }
-
-    fn message(&mut self, subscription: &str, source: Source, message_id: &str, shown: &Shown) {
-        let mut headers =
-            vec![("subscription", subscription), ("message-id", message_id), ("destination", source.destination())];
-        headers.extend(shown.headers.iter().map(|(name, value)| (*name, value.as_str())));
-        self.write("MESSAGE", &headers, &shown.body);
-    }
-
-    fn receipt(&mut self, receipt: Option<&str>, more: &[(&str, &str)]) {
-        if let Some(receipt) = receipt {
-            let headers: Vec<_> = [("receipt-id", receipt)].into_iter().chain(more.iter().copied()).collect();
-            self.write("RECEIPT", &headers, "");
-        }
-    }
-
-    /// Something is not carried out. It is the end, unless the client listens to errors and this one is not about the
-    /// protocol.
-    fn refuse(&mut self, refused: Refused, receipt: Option<&str>) {
-        let Refused { code, detail } = refused;
-        if !matches!(code, "invalid" | "version" | "no_such_host" | "not_connected") {
-            let mut headers = vec![("content-type", "text/plain".to_owned()), ("message", code.to_owned())];
-            headers.extend(receipt.map(|receipt| ("receipt-id", receipt.to_owned())));
-            if self.tell(Source::Errors, &Shown { headers, body: detail.clone() }) {
-                return;
-            }
-        }
-        self.error(code, &detail, receipt, 1008);
-    }
-
-    /// The bytes that came are no frame.
-    pub(super) fn bad(&mut self, Bad(why): Bad) {
-        self.error("invalid", why, None, 1008);
-    }
-
-    /// The user ends the connection.
-    pub(super) fn close(&mut self, why: &Close) {
-        let (code, detail, number) = match why {
-            Close::Conflict => ("conflict", "the resource was bound again", 4002),
-            Close::Kicked(words) => ("kicked", words.as_str(), 4003),
-            Close::Shutdown => ("shutdown", "the server goes down", 1012),
-            Close::ResourceFull => ("slow", "what was sent was not taken", 4008),
-            Close::Internal => ("internal", "something broke here", 1011),
-        };
-        self.error(code, detail, None, number);
-    }
-
-    /// The last word.
-    pub(super) fn error(&mut self, code: &str, detail: &str, receipt: Option<&str>, number: u16) {
-        if self.end.is_none() {
-            let mut headers = vec![("message", code), ("content-type", "text/plain")];
-            headers.extend(receipt.map(|receipt| ("receipt-id", receipt)));
-            self.write("ERROR", &headers, detail);
-            self.end = Some(number);
-        }
-    }
-
-    fn write(&mut self, command: &str, headers: &[(&str, &str)], body: &str) {
-        let mark = frame::begin_text(&mut self.out);
-        codec::write(command, headers, body, self.version, &mut self.out);
-        frame::end_text(mark, &mut self.out);
     }
 }
 
