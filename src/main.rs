@@ -27,7 +27,6 @@ mod banner;
 mod certificate;
 mod cli;
 mod config;
-#[allow(dead_code)] // the hub follows
 mod events;
 mod files;
 mod ingest;

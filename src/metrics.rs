@@ -1,5 +1,6 @@
 //! Counters of this process, and all of them as Prometheus reads them.
 
+use crate::events::{Events, Intake, Kind};
 use herald_session::{Stats, Transport};
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,6 +87,8 @@ pub struct Sources<'a> {
     pub api_answers: [u64; 5],
     /// Its requests in work.
     pub api_in_work: u32,
+    /// What happens, and who is told.
+    pub events: &'a Events,
 }
 
 /// Everything, in Prometheus' text format.
@@ -152,6 +155,7 @@ pub fn render(from: &Sources<'_>) -> String {
     page.metric("herald_api_answers_total", "counter", "Answers of the operator's API.", &answers);
     page.metric("herald_api_requests_in_work", "gauge", "Requests it works on.", &[(&[], from.api_in_work)]);
     ingest(&mut page);
+    events(&mut page, from.events);
     page.metric("process_resident_memory_bytes", "gauge", "Resident memory.", &[(&[], resident_bytes())]);
     page.metric("process_open_fds", "gauge", "Open files.", &[(&[], open_files())]);
     page.0
@@ -172,6 +176,44 @@ fn ingest(page: &mut Page) {
     let counts: Vec<_> = counts.iter().flatten().map(|(labels, n)| (&labels[..], *n)).collect();
     let words = "Messages: received, done, found to be done already, tried again, not to be carried out.";
     page.metric("herald_ingest_messages_total", "counter", words, &counts);
+}
+
+fn events(page: &mut Page, events: &Events) {
+    let hub = events.hub().counts();
+    let types = Kind::ALL.map(|kind| [("type", kind.as_str())]);
+    let counted: Vec<_> = types.iter().zip(hub.events).map(|(l, n)| (&l[..], n)).collect();
+    page.metric("herald_events_total", "counter", "Events while somebody listens, by type.", &counted);
+    page.metric("herald_events_readers", "gauge", "Readers of the stream of events.", &[(&[], hub.readers)]);
+    page.metric("herald_events_gaps_total", "counter", "Readers told that they have missed some.", &[(&[], hub.gaps)]);
+    ways_out(page, events);
+    page.metric("herald_events_ring_bytes", "gauge", "Events kept for readers.", &[(&[], hub.ring_bytes)]);
+}
+
+fn ways_out(page: &mut Page, events: &Events) {
+    let now = |n: &AtomicU64| n.load(Ordering::Relaxed);
+    let of: Vec<_> = events.ways_out().iter().map(|way| (way, [("to", way.sink.as_str())])).collect();
+    let mut each = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Intake) -> u64| {
+        let values: Vec<_> = of.iter().map(|(way, label)| (&label[..], value(way))).collect();
+        page.metric(name, kind, help, &values);
+    };
+    each("herald_events_out_waiting", "gauge", "Events on their way out, durable.", &|way| {
+        now(&way.counts.stored_to).saturating_sub(now(&way.counts.done_to))
+    });
+    each("herald_events_out_unstored_bytes", "gauge", "Events that wait for the store.", &|way| way.bytes() as u64);
+    each("herald_events_out_held_users", "gauge", "Users whose events failed and are tried apart.", &|way| {
+        now(&way.counts.held)
+    });
+    each("herald_events_out_taken_total", "counter", "Events that the receiver has.", &|way| now(&way.counts.taken));
+    each("herald_events_out_refused_total", "counter", "Batches that were refused or not answered.", &|way| {
+        now(&way.counts.refused)
+    });
+    each("herald_events_out_unreachable_total", "counter", "Batches that did not reach the receiver.", &|way| {
+        now(&way.counts.unreachable)
+    });
+    each("herald_events_out_dead_total", "counter", "Events in the file of dead letters.", &|way| {
+        now(&way.counts.dead)
+    });
+    each("herald_events_out_lost_total", "counter", "Events that are nowhere.", &|way| now(&way.counts.lost));
 }
 
 /// Resident memory of this process; 0 where the system does not tell.

@@ -3,6 +3,7 @@
 use crate::admin::{Admin, Phase, State, Token, WaysIn, load_keys};
 use crate::certificate::Certificate;
 use crate::config::{Config, Limits};
+use crate::events::Events;
 use crate::files::{self, write_whole};
 use crate::ingest::Ingest;
 use crate::jwt::Jwt;
@@ -78,6 +79,8 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         session_settings(&config),
         Arc::new(herald_session::clock::SystemClock),
     );
+    let events = Arc::new(Events::start(&config, &store)?);
+    sessions.observe(events.hub().clone());
     let tokens = Arc::new(Tokens::new(config.auth.tokens_max));
     let secret = files::secret(&config.data_dir.join(SECRET))?;
     let comet = Comet::new(&config, sessions.clone(), store.clone(), secret, started);
@@ -102,6 +105,7 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         WaysIn { tokens, prebind: net.prebind(), comet },
         system,
         token,
+        events,
         started,
     ));
     load_keys(&state.keyring, &*store).await.context("the keys of backends")?;
@@ -153,6 +157,7 @@ async fn drain(config: &Config, net: &Net, state: &State, admin: Option<Admin>, 
     net.stop();
     // Actors may still have mail, and what they do with it must reach the store before that closes.
     state.system.shutdown(ACTORS_STOP_MAX).await;
+    state.events.stop().await;
     if let Some(admin) = admin {
         admin.stop().await;
     }

@@ -1,7 +1,9 @@
 //! Everything that can be asked, and what one must be allowed for it.
 
 use super::scope::Scope;
-use super::{batch, ejabberd, groups, history, keys, login, observer, presence, sendto, sessions, status, users};
+use super::{
+    batch, ejabberd, events, groups, history, keys, login, observer, presence, sendto, sessions, status, users,
+};
 use crate::config::Config;
 use actix_web::http::Method;
 use actix_web::{Route, web};
@@ -47,6 +49,7 @@ const fn delete(path: &'static str, needs: Needs, route: fn() -> Route) -> Endpo
 const PUSH: Needs = Needs::Key(Scope::Push);
 const PRESENCE: Needs = Needs::Key(Scope::PresenceRead);
 const HISTORY: Needs = Needs::Key(Scope::HistoryRead);
+const EVENTS: Needs = Needs::Key(Scope::EventsRead);
 const USERS: Needs = Needs::Key(Scope::Users);
 const ADMIN: Needs = Needs::Key(Scope::Admin);
 
@@ -65,6 +68,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/api/v1/keys", ADMIN, || web::to(keys::create)),
     delete("/api/v1/keys/{name}", ADMIN, || web::to(keys::delete)),
     get("/api/v1/presence", PRESENCE, || web::to(presence::presence)),
+    post("/api/v1/presence", PRESENCE, || web::to(presence::presence_of)),
+    get("/api/v1/events", EVENTS, || web::to(events::events)),
     get("/api/v1/users", USERS, || web::to(users::list)),
     post("/api/v1/users", USERS, || web::to(users::create)),
     get("/api/v1/users/{uid}", USERS, || web::to(users::show)),

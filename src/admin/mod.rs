@@ -17,6 +17,7 @@ mod batch;
 mod comet;
 mod ejabberd;
 mod endpoints;
+mod events;
 mod gate;
 mod groups;
 mod history;
@@ -61,6 +62,8 @@ const CONNECTIONS_MAX: usize = 1_024;
 const KEEP_ALIVE_SECS: u64 = 75;
 /// The head of a request must be there within so many seconds.
 const HEAD_SECS: u64 = 10;
+/// A connection whose other end takes nothing of what is sent to it is closed after so many seconds.
+const DEAF_SECS: u64 = 30;
 /// How long requests in work may take once the server stops.
 const STOP_SECS: u64 = 1;
 
@@ -82,6 +85,7 @@ impl Admin {
                     .keep_alive(Duration::from_secs(KEEP_ALIVE_SECS))
                     .client_request_timeout(Duration::from_secs(HEAD_SECS))
                     .shutdown_timeout(STOP_SECS)
+                    .on_connect(|connection, _| give_up_on_the_deaf(connection))
                     .disable_signals()
                     .listen(listener)?
                     .run();
@@ -101,6 +105,17 @@ impl Admin {
     pub async fn stop(self) {
         self.handle.stop(true).await;
         let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
+    }
+}
+
+/// A reader of the events that does not read holds a place: its connection ends when it has taken nothing for
+/// so long.
+fn give_up_on_the_deaf(connection: &dyn std::any::Any) {
+    if let Some(stream) = connection.downcast_ref::<rt::net::TcpStream>() {
+        let limit = Some(Duration::from_secs(DEAF_SECS));
+        if let Err(e) = socket2::SockRef::from(stream).set_tcp_user_timeout(limit) {
+            tracing::debug!("a connection of the operator's API has no limit: {e}");
+        }
     }
 }
 

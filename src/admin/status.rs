@@ -6,6 +6,7 @@ use super::login::WaysIn;
 use super::problem::{Code, Problem};
 use super::token::Token;
 use crate::config::Config;
+use crate::events::Events;
 use crate::metrics;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -67,6 +68,7 @@ pub struct State {
     pub ways_in: WaysIn,
     pub system: herald_actor::System,
     pub keyring: Keyring,
+    pub events: Arc<Events>,
     pub phase: PhaseCell,
     pub started: Instant,
     pub addresses: OnceLock<BTreeMap<&'static str, SocketAddr>>,
@@ -80,6 +82,7 @@ pub struct State {
 
 impl State {
     /// In [`Phase::Starting`].
+    #[allow(clippy::too_many_arguments)] // each is a part of the server
     pub fn new(
         config: Arc<Config>,
         sessions: Sessions,
@@ -87,6 +90,7 @@ impl State {
         ways_in: WaysIn,
         system: herald_actor::System,
         token: Token,
+        events: Arc<Events>,
         started: Instant,
     ) -> State {
         State {
@@ -96,6 +100,7 @@ impl State {
             ways_in,
             system,
             keyring: Keyring::new(token),
+            events,
             phase: PhaseCell(AtomicU8::new(Phase::Starting as u8)),
             started,
             addresses: OnceLock::new(),
@@ -152,6 +157,7 @@ pub async fn metrics(state: web::Data<State>) -> HttpResponse {
         ready: state.phase.now() == Phase::Ready,
         api_answers: answers,
         api_in_work: state.in_work.load(Ordering::Relaxed),
+        events: &state.events,
     });
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }

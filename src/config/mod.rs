@@ -22,11 +22,12 @@ mod tests;
 mod value;
 mod words;
 
-pub use keys::{Auth, Comet, Config, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls};
+pub use keys::{Auth, Comet, Config, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls, Webhook};
 pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;
 pub use value::{CometAuth, CometStore, Demo, Domain, LogFormat, PlainWithoutTls};
+pub use words::Uids;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -56,7 +56,6 @@ impl Value for Uids {
 pub struct WebAddress(String);
 
 impl WebAddress {
-    #[allow(dead_code)] // the webhooks follow
     /// The whole of it.
     pub fn as_str(&self) -> &str {
         &self.0

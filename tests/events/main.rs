@@ -1,0 +1,10 @@
+//! What happens, told to operators: the stream, webhooks, a broker.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod presence;
+mod receiver;
+mod sse;
+mod stream;
+mod webhook;
