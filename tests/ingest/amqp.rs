@@ -24,7 +24,8 @@ fn nothing_is_lost_or_doubled_when_either_is_killed() {
         rabbit.restart();
     };
     scene::with_kills(&mut herald, &rabbit, kill, |rabbit, tell| block_on(publish(rabbit, tell)));
-    scene::assert_all_came(&herald);
+    let left = || rabbit.there().ctl(&["list_queues", "name", "messages"]);
+    scene::assert_all_came(&herald, || left().contains("herald\t0\n"));
 }
 
 /// Each round confirmed before the next one; after a cut, all of it again, under the same names.
@@ -122,6 +123,7 @@ fn what_cannot_be_carried_out_is_put_aside_with_the_reason(rabbit: &Rabbit) {
             {"to": "user0"}: `body`: it is missing, and so are `json` and `stanza`"#]]
         .assert_eq(&reasons.join("\n"));
     });
+    scene::until(&herald, "herald_ingest_messages_total{source=\"amqp\",what=\"done\"}", |n| n == 5);
     assert_eq!(scene::kept(&herald, "user0", "the end"), ["one", "two", "the end"]);
     assert_eq!(scene::kept(&herald, "user1", "the end"), ["one", "the end"]);
     assert_eq!(scene::metric(&herald, "herald_ingest_messages_total{source=\"amqp\",what=\"dead\"}"), 5);
