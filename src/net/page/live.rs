@@ -397,3 +397,15 @@ impl Link for Live {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one for each page that is open, and as many are open as there are visitors.
+    #[test]
+    fn a_session_at_rest_is_small() {
+        let counts = 2 * size_of::<usize>();
+        assert!(size_of::<Live>() + counts <= 448, "{}", size_of::<Live>());
+    }
+}

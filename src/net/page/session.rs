@@ -534,3 +534,7 @@ fn answer(kind: IqType, iq: &Stanza, ours: bool) -> Option<Stanza> {
         IqType::Result | IqType::Error => None,
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
