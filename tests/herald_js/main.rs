@@ -14,6 +14,7 @@ mod kills;
 #[path = "../e2e/needs.rs"]
 mod needs;
 mod path;
+mod push;
 mod talk;
 
 use needs::{Needs, root};
