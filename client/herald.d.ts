@@ -79,7 +79,7 @@ export interface Outgoing {
 /** What became of a message for one receiver; the words are those of `POST /api/v1/sendto`. */
 export interface Result {
   uid: string;
-  state: 'delivered' | 'stored' | 'dropped' | 'no_such_user' | 'full' | 'skipped' | 'refused' | 'failed' | string;
+  state: 'delivered' | 'stored' | 'dropped' | 'no_such_user' | 'full' | 'invalid' | 'refused' | 'skipped';
   sessions: number;
   /** Its number in the receiver's log. */
   id?: number;
@@ -105,11 +105,13 @@ export interface Page {
  * |---|---|---|
  * | `network` | yes | the server cannot be reached, or is silent; the client tries again by itself |
  * | `shutdown` | yes | the server goes down, and says so; the client comes back by itself |
- * | `unknown_session`, `too_fast`, `internal` | yes | the server ended the connection; the client comes back by itself |
+ * | `unknown_session`, `too_fast`, `slow`, `timeout`, `internal` | yes | the server ended the connection; the client comes back by itself |
  * | `token` | yes | your token function threw; it is called again after a pause. No, if it threw with `retry: false` |
  * | `unauthorized` | no | the token was refused (one from a function: twice in a row) |
  * | `conflict` | no | another connection took the `resource` that you chose |
  * | `kicked` | no | the operator ended the connection |
+ * | `tls_required` | no | this server wants to be reached over `https:` |
+ * | `too_many_resources` | no | the user has as many connections as one may have |
  * | `invalid` | no | a frame was not understood, or there is no transport to try |
  * | `too_large` | no | this message is too large; the connection goes on |
  * | `no_such_user` | no | nobody has this uid |

@@ -308,7 +308,8 @@ async function start() {
     made = await people();
   } catch {
     byId('off').hidden = false;
-    byId('off').innerHTML = 'The demo is off here: it makes accounts, so only the machine that Herald runs on may start it. There, open <code>http://localhost:5280/</code>, with <code>http.demo = "loopback"</code> in the configuration.';
+    byId('off').textContent = `The demo is off here: it makes accounts, so only the machine that Herald runs on may start it.
+      There, open http://localhost:5280/, with http.demo = "loopback" in the configuration.`;
     return;
   }
   const [ada, ben] = made.people;

@@ -28,7 +28,8 @@ test('messages come in their order, with their numbers, and are acknowledged', a
   assert.equal(alice.me.jid, 'alice@localhost');
   for (let n = 1; n <= 100; n += 1) server.push('alice', `m${n}`);
   await clock.run(2000);
-  assert.deepEqual(alice.message.map(({ id, body }) => `${id} ${body}`), Array.from({ length: 100 }, (_, n) => `${n + 1} m${n + 1}`));
+  const wanted = Array.from({ length: 100 }, (_, n) => `${n + 1} m${n + 1}`);
+  assert.deepEqual(alice.message.map(({ id, body }) => `${id} ${body}`), wanted);
   assert.deepEqual(server.heard.filter(({ t }) => t === 'ack').map(({ id }) => id), [64, 100]);
   assert.equal(alice.me.lastId, 100);
 });
@@ -205,6 +206,21 @@ test('a dead link is found by asking, and one that lives is kept', async () => {
   server.push('alice', 'meanwhile');
   world.hole = false;
   await clock.run(30000);
+  assert.deepEqual(alice.bodies(), ['meanwhile']);
+});
+
+test('a hidden tab, whose timers are late, finds a dead link too', async () => {
+  const { clock, server, world, page } = scene();
+  const alice = page();
+  await clock.until(online(alice));
+  world.hidden = true;
+  await clock.run(600000);
+  assert.equal(world.opened.websocket, 1, 'late timers alone are no reason');
+  world.hole = true;
+  await clock.until(() => alice.me.state !== 'online', 300000);
+  world.hole = false;
+  server.push('alice', 'meanwhile');
+  await clock.run(300000);
   assert.deepEqual(alice.bodies(), ['meanwhile']);
 });
 
@@ -394,7 +410,7 @@ test('a server that goes down says when to come back', async () => {
   const alice = page();
   await clock.until(online(alice));
   await clock.run(6000);
-  for (const session of server.of('alice')) session.tell({ t: 'close', code: 'shutdown', detail: '', retry: true, retry_after_secs: 3 });
+  server.say('alice', { t: 'close', code: 'shutdown', detail: '', retry: true, retry_after_secs: 3 });
   await clock.run(100);
   const { retryInMs, error } = alice.state.at(-1);
   assert.equal(error.code, 'shutdown');
@@ -410,7 +426,7 @@ test('a kick is final when it says so', async () => {
   const { clock, server, page } = scene();
   const alice = page();
   await clock.until(online(alice));
-  for (const session of server.of('alice')) session.tell({ t: 'close', code: 'kicked', detail: 'by the operator', retry: false });
+  server.say('alice', { t: 'close', code: 'kicked', detail: 'by the operator', retry: false });
   await clock.run(60000);
   assert.equal(alice.me.state, 'closed');
   assert.deepEqual(alice.error.map(({ code }) => code), ['kicked']);
@@ -442,7 +458,7 @@ test('typing is told while somebody types, and ends by itself', async () => {
   alice.me.send('bob', 'done');
   await clock.run(10000);
   assert.deepEqual(states().slice(4), ['composing'], 'a message ends it');
-  for (const session of server.of('alice')) session.tell({ t: 'message', from: 'bob@localhost/x', uid: 'bob', kind: 'chat', state: 'composing' });
+  server.say('alice', { t: 'message', from: 'bob@localhost/x', uid: 'bob', kind: 'chat', state: 'composing' });
   await clock.run(100);
   assert.deepEqual(alice.typing, [{ uid: 'bob', from: 'bob@localhost/x', state: 'composing' }]);
   assert.deepEqual(alice.message, []);
@@ -453,7 +469,7 @@ test('people are online while one of their resources is, and gone when a new ses
   const alice = page();
   await clock.until(online(alice));
   const tell = (from, on) => {
-    for (const session of server.of('alice')) session.tell({ t: 'presence', from, uid: 'bob', online: on, show: null, status: null });
+    server.say('alice', { t: 'presence', from, uid: 'bob', online: on, show: null, status: null });
   };
   tell('bob@localhost/a', true);
   tell('bob@localhost/b', true);

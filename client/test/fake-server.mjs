@@ -34,12 +34,17 @@ export class FakeServer {
     const at = new Date(this.clock.now).toISOString();
     const frame = { t: 'message', id, at, from: 'backend@localhost', uid: 'backend', kind: 'chat', body, ...more };
     this.log(uid).push(frame);
-    for (const session of this.of(uid)) session.tell(frame);
+    this.say(uid, frame);
     return id;
   }
 
   of(uid) {
     return [...this.sessions].filter((session) => session.uid === uid);
+  }
+
+  /** Says this to all sessions of a user. */
+  say(uid, frame) {
+    for (const session of this.of(uid)) session.tell(frame);
   }
 
   /** Everything that does not last is gone. Links are the network's to cut. */

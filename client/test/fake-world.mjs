@@ -19,6 +19,7 @@ export class FakeWorld {
     this.watchers = new Set();
     this.webSockets = 'open'; // 'refused' or 'hang'
     this.offline = false;
+    this.hidden = false;
     this.hole = false; // nothing passes, and nobody is told
     this.lossy = 0; // of posts, how many of 1 get lost, there or back
     this.opened = { websocket: 0, longpoll: 0 };
@@ -31,7 +32,7 @@ export class FakeWorld {
     return {
       _now: () => clock.now,
       _random: this.random,
-      _after: (ms, act) => clock.after(ms, () => page.lives && act()),
+      _after: (ms, act) => clock.after(this.hidden ? inAMinute(clock.now + ms) - clock.now : ms, () => page.lives && act()),
       _WebSocket: this.webSockets === 'none' ? undefined : socketOf(this),
       _fetch: (url, init) => (page.lives || init.keepalive ? this.fetch(url, init) : new Promise(() => {})),
       _storage: this.tab,
@@ -109,6 +110,9 @@ export class FakeWorld {
     });
   }
 }
+
+// Timers of hidden tabs go off at whole minutes only.
+const inAMinute = (due) => Math.ceil(due / 60000) * 60000;
 
 /** Web Storage. */
 export class FakeStorage {

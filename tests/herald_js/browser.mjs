@@ -1,5 +1,6 @@
 // herald.js in Chromium, on a page of another origin than the server. Usage: node browser.mjs CHROMIUM ORIGIN
-// Commands: those of user.mjs, and reload, freeze {on}, offline {on}. Events: `ready`, `reloaded`, `frozen {on}`, `fault {text}`.
+// Commands: those of user.mjs, and reload, freeze {on}, offline {on}.
+// Events: those of user.mjs, and ready, reloaded, frozen {on}, fault {text}.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
