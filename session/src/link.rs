@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// There are two kinds. Most *acknowledge*: they are handed what was kept, and say [`Seat::acked`](crate::Seat::acked)
 /// for each delivery that has a receipt. Those whose transport [follows](Transport::follows) the log have a cursor: the
 /// number of the last kept message that their client has. They read from the store what is behind it, and take live
-/// deliveries with a receipt for a hint: the stanza is as it was kept, without the stamps of the modules, and one that does not
-/// come next, or finds no room, is read from the store later. They say [`Seat::read_to`](crate::Seat::read_to) when the
+/// deliveries with a receipt for a hint: the stanza is as it was kept, without the stamps of the modules, and one that
+/// does not come next, or finds no room, is read from the store later. They say [`Seat::read_to`](crate::Seat::read_to) when the
 /// client has acknowledged, and are never handed kept messages page by page.
 pub trait Link: Send + Sync + 'static {
     /// Takes a stanza to write to the client.

@@ -100,6 +100,20 @@ fn a_follower_is_given_no_pages_and_hears_of_what_is_on_its_way() {
     assert_eq!(pending(&town, "bob"), [""; 0]);
 }
 
+/// It was late already when nobody was there.
+#[test]
+fn what_nobody_took_at_first_is_stamped_as_late() {
+    let (mut town, ann) = house();
+    town.slow = true;
+    chat(&mut town, &ann, "bob@house.example", "1");
+    let desk = town.bind("bob", "desk");
+    town.send(&desk, "<presence/>");
+    town.pass(Duration::from_secs(1));
+    town.commit_all();
+    let got = desk.got();
+    assert!(got.iter().any(|x| x.contains("<body>1</body><kept xmlns='test' at='1000000'/>")), "{got:?}");
+}
+
 #[test]
 fn the_same_message_acknowledged_by_several_counts_once() {
     let mut town = Town::with(
@@ -306,6 +320,24 @@ fn a_newer_message_takes_the_place_of_one_that_waits() {
     let desk = town.bind("bob", "desk");
     town.send(&desk, "<presence/>");
     assert_eq!(desk.bodies(), ["first", "10", "last"]);
+}
+
+#[test]
+fn what_expires_makes_room() {
+    let settings = Settings { offline_max: 2, ..Settings::new(DOMAIN) };
+    let mut town = Town::with(&["bob"], settings, herald_session::Modules::builder().add(KeepAll).build());
+    let minute = |town: &Town| Terms { expires_ms: Some(town.now.unix_ms + 60_000), ..Terms::default() };
+    for state in [SendtoState::Stored, SendtoState::Stored, SendtoState::Full] {
+        let terms = minute(&town);
+        assert_eq!(push(&mut town, "x", terms).state, state);
+    }
+    for second in 1..60 {
+        town.pass(Duration::from_secs(1));
+        assert_eq!(push(&mut town, "x", Terms::default()).state, SendtoState::Full, "{second}");
+    }
+    town.pass(Duration::from_secs(6));
+    town.shelves.get_mut("bob").unwrap().kept.clear(); // as the sweeper does
+    assert_eq!(push(&mut town, "x", Terms::default()).state, SendtoState::Stored);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | messages that the modules keep | into the store, and from there to the connection, page by page, when it has room |
+//! | messages that the modules keep | into the store, and from there to the connection, page by page, once it has room |
 //! | other messages (a headline, a chat state) | nowhere; one that must not be let go quietly goes back to its sender |
 //! | an iq that asks something | back to its sender, with `resource-constraint` |
 //! | presence, answers, roster pushes, errors | here, up to [`LATE_BYTES_MAX`]: of a resource's presence the latest |

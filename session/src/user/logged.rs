@@ -1,15 +1,16 @@
 //! Messages that are kept first and then delivered, with their number.
 //!
 //! So it is when a connection [follows](crate::Transport::follows) the log, or when the push says so. What comes
-//! later and may be kept, too, waits in the same line, so nothing overtakes. When the store has answered, the message goes
-//! to the followers and to the resources that RFC 6121 picks. It is pending until the first of them says that it
-//! has it.
+//! later and may be kept, too, waits in the same line, so nothing overtakes. When the store has answered, the
+//! message goes to the followers and to the resources that RFC 6121 picks. It is pending until the first of them
+//! says that it has it.
 //!
 //! [`Handed`] knows who has been handed what and has not said so. A message that is in the hands of a bound
 //! resource is given to nobody else; when all who had it are gone, it is given out anew ([`kept`](super::kept)).
 
 use super::kept::Keeping;
 use super::message::Ticket;
+use super::storing::{Storable, Why};
 use super::{Todo, User};
 use crate::clock::Now;
 use crate::delivery::Choice;
@@ -164,16 +165,8 @@ impl User {
     }
 
     /// The store has given a message its number: now it goes to who is there.
-    ///
-    /// `is_pending`: it is not in the log only.
-    pub(super) fn deliver_logged(
-        &mut self,
-        now: Now,
-        parcel: Parcel,
-        id: u64,
-        is_pending: bool,
-        ticket: Option<Ticket>,
-    ) {
+    pub(super) fn deliver_logged(&mut self, now: Now, what: Storable, id: u64) {
+        let Storable { parcel, ticket, at_ms, why, is_pending } = what;
         let (takers, followers) = self.takers_of_logged(&parcel, ticket.as_ref());
         // Pages are being given out: it comes with the next, or came with the last. And behind what a leaving
         // connection gives back.
@@ -206,7 +199,7 @@ impl User {
         }
         if !takers.is_empty() {
             let mut stanza = Stanza::clone(&parcel.stanza);
-            self.stamp(now, &mut stanza, Stamp { id, at_ms: now.unix_ms, late: false });
+            self.stamp(now, &mut stanza, Stamp { id, at_ms, late: why != Why::First });
             let stanza = Arc::new(stanza);
             for taker in takers {
                 self.ask_deliver(taker, delivery(&stanza));
@@ -317,7 +310,7 @@ impl User {
                 self.recount(pending); // too many, when answers to what was asked before come later; never too few
             }
             Err(why) => {
-                tracing::warn!(user = %self.jid, %why, "what a client has read is not marked; it may be given out again");
+                tracing::warn!(user = %self.jid, %why, "what a client has read is not marked, and may come again");
                 reads.to = reads.to.max(id); // the next one that is said takes it along
             }
         }

@@ -1,6 +1,6 @@
 //! Messages: who gets one (RFC 6121 section 8.5), and what happens when nobody does.
 
-use super::storing::is_keepable;
+use super::storing::{Why, is_keepable};
 use super::{Outcome, Pushed, Todo, User};
 use crate::clock::Now;
 use crate::delivery::{Address, Choice, choose, non_negative};
@@ -62,7 +62,8 @@ impl User {
                 if self.is_kept_first(&parcel, address, ticket.as_ref())
                     && let Offline::Keep { expires_ms } = self.verdict(now, &parcel, ticket.as_ref())
                 {
-                    return self.keep(now, parcel, expires_ms, ticket, returned);
+                    let why = if returned { Why::Returned } else { Why::First };
+                    return self.keep(now, parcel, expires_ms, ticket, why);
                 }
                 self.hand_over(parcel, &places, ticket);
             }
@@ -119,7 +120,10 @@ impl User {
 
     fn no_taker(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>, returned: bool) {
         match (self.verdict(now, &parcel, ticket.as_ref()), ticket) {
-            (Offline::Keep { expires_ms }, ticket) => self.keep(now, parcel, expires_ms, ticket, returned),
+            (Offline::Keep { expires_ms }, ticket) => {
+                let why = if returned { Why::Returned } else { Why::NoTaker };
+                self.keep(now, parcel, expires_ms, ticket, why);
+            }
             (_, Some(ticket)) => ticket.say(SendtoState::Dropped, 0, None),
             (Offline::Drop, None) => {}
             (Offline::Bounce(error), None) => self.bounce(now, &parcel, error),

@@ -17,12 +17,16 @@ use herald_storage::{Appended, Extra, NewMessage, StoreError};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Kind, MessageType, StanzaError};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Messages of one user that the store may have in hand; the user waits for the answer about the next.
 const STORING_MAX: usize = 256;
 
 /// The same in bytes.
 const STORING_BYTES_MAX: usize = 262_144;
+
+/// The store is asked that often at most whether as many messages wait as may, in seconds.
+const RECOUNT_SECS: u64 = 5;
 
 /// What the store has not answered yet, oldest first.
 #[derive(Default)]
@@ -41,11 +45,24 @@ struct Message {
 }
 
 /// A message that the store is asked to keep.
-struct Storable {
-    parcel: Parcel,
-    ticket: Option<Ticket>,
+pub(super) struct Storable {
+    pub parcel: Parcel,
+    pub ticket: Option<Ticket>,
+    pub at_ms: i64,
+    pub why: Why,
     /// It is not in the log only, and counts among those that are kept.
-    is_pending: bool,
+    pub is_pending: bool,
+}
+
+/// Why is it kept?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Somebody is there, and gets it when it has its number.
+    First,
+    /// Nobody takes it now.
+    NoTaker,
+    /// A connection gave it back. It was accepted before: the bound on new ones is not for it.
+    Returned,
 }
 
 /// Numbers in the store for what a connection that fell behind may give back: before all that was kept
@@ -94,17 +111,9 @@ impl Storing {
 }
 
 impl User {
-    /// Keeps a message; it is durable before anybody hears so, and then goes to who is there. `returned`: it was
-    /// accepted before, and the bound on new ones is not for it.
-    pub(super) fn keep(
-        &mut self,
-        now: Now,
-        parcel: Parcel,
-        expires_ms: Option<i64>,
-        ticket: Option<Ticket>,
-        returned: bool,
-    ) {
-        let is_full = self.kept >= self.settings().offline_max && !returned;
+    /// Keeps a message; it is durable before anybody hears so, and then goes to who is there.
+    pub(super) fn keep(&mut self, now: Now, parcel: Parcel, expires_ms: Option<i64>, ticket: Option<Ticket>, why: Why) {
+        let is_full = self.kept >= self.settings().offline_max && why != Why::Returned;
         if is_full && self.is_loose {
             // There may be fewer by now.
             return self.ask_store(Query::PendingCount, move |user, now, answer| {
@@ -112,7 +121,11 @@ impl User {
                     user.recount(pending);
                 }
                 user.is_loose = false;
-                user.keep(now, parcel, expires_ms, ticket, returned);
+                if user.kept >= user.settings().offline_max {
+                    // They may expire yet: until then so many are refused without a look.
+                    user.wake_at(now.at + Duration::from_secs(RECOUNT_SECS), |user, _| user.is_loose = true);
+                }
+                user.keep(now, parcel, expires_ms, ticket, why);
             });
         }
         // Who follows the log gets it all the same, though no other need ever take it.
@@ -128,8 +141,9 @@ impl User {
         let terms = ticket.as_ref().map(|t| &*t.terms);
         let message = new_message(now, &parcel, expires_ms, terms, is_full);
         self.is_loose |= message.expires_ms.is_some() || message.extra.as_ref().is_some_and(|e| e.collapse.is_some());
-        self.kept = self.kept.saturating_add(u32::from(!is_full)); // taken back when it fails: several may be on their way
-        let what = Storable { parcel, ticket, is_pending: !is_full };
+        // Taken back when it fails: several may be on their way.
+        self.kept = self.kept.saturating_add(u32::from(!is_full));
+        let what = Storable { parcel, ticket, at_ms: now.unix_ms, why, is_pending: !is_full };
         let storing = &mut self.keeping.get_or_insert_default().storing;
         let is_full = storing.is_full();
         let number = storing.put(message.stanza.len(), what);
@@ -165,20 +179,22 @@ impl User {
     }
 
     fn stored(&mut self, now: Now, what: Storable, answer: Result<Appended, StoreError>) {
-        let Storable { parcel, ticket, is_pending } = what;
-        match (answer, ticket) {
-            (Ok(Appended { id, repeated: false }), ticket) => {
+        match answer {
+            Ok(Appended { id, repeated: false }) => {
                 self.watch(|user| Event::Stored { user: user.jid().clone(), id });
-                return self.deliver_logged(now, parcel, id, is_pending, ticket);
+                return self.deliver_logged(now, what, id);
             }
-            (Ok(Appended { id, repeated: true }), Some(ticket)) => {
-                ticket.tell(Outcome { state: SendtoState::Stored, sessions: 0, id: Some(id), repeated: true });
+            Ok(Appended { id, repeated: true }) => {
+                if let Some(ticket) = what.ticket {
+                    ticket.tell(Outcome { state: SendtoState::Stored, sessions: 0, id: Some(id), repeated: true });
+                }
             }
-            (Ok(_), None) => {}
-            (Err(why), Some(ticket)) => ticket.say(state_of_failure(&why), 0, None),
-            (Err(why), None) => self.bounce(now, &parcel, store_failed(&why)),
+            Err(failure) => match what.ticket {
+                Some(ticket) => ticket.say(state_of_failure(&failure), 0, None),
+                None => self.bounce(now, &what.parcel, store_failed(&failure)),
+            },
         }
-        self.kept = self.kept.saturating_sub(u32::from(is_pending));
+        self.kept = self.kept.saturating_sub(u32::from(what.is_pending));
         self.go_on();
     }
 
@@ -225,7 +241,7 @@ impl User {
             Err(why) => {
                 tracing::warn!(user = %user.jid, %why, "what a connection gave back did not get its place");
                 user.kept = user.kept.saturating_sub(1);
-                user.keep(now, parcel, expires_ms, None, true);
+                user.keep(now, parcel, expires_ms, None, Why::Returned);
             }
         });
         None
