@@ -2,15 +2,19 @@
 //! no answer may be a server error, and every answer must be as the document says.
 
 use crate::support::client::Client;
-use crate::support::{Herald, PATIENCE, skip};
+use crate::support::{Herald, kill, skip};
 use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_headers_conformance,response_schema_conformance";
+
+/// It takes some 20 seconds, and longer on a machine that does much else.
+const TIME_MAX: Duration = Duration::from_secs(300);
 
 #[test]
 fn every_answer_is_as_the_document_says() {
@@ -30,9 +34,10 @@ fn every_answer_is_as_the_document_says() {
         .arg(format!("http://{}/api/v1/openapi.json", herald.address("admin")))
         .args(["--url", &format!("http://{}", herald.address("admin"))])
         .args(["--header", &format!("Authorization: Bearer {}", herald.token())])
-        .args(["--checks", CHECKS, "--phases", "examples,fuzzing", "--max-examples", "8", "--seed", "1"])
-        // The one's answer does not end; the others are those of the same name without a version.
-        .args(["--exclude-path-regex", r"^/api/v1/events$|/v\{version\}$"])
+        .args(["--checks", CHECKS, "--phases", "examples,fuzzing", "--max-examples", "4", "--seed", "1"])
+        // The answers of two do not end; the others are those of the same name without a version.
+        .args(["--exclude-path-regex", r"^/api/v1/events$|^/psub$|/v\{version\}$"])
+        .args(["--request-timeout", "20"])
         .args(["--suppress-health-check", "all", "--generation-database", "none", "--no-color"])
         .current_dir(dir.path())
         .stdin(Stdio::null())
@@ -41,8 +46,13 @@ fn every_answer_is_as_the_document_says() {
         .spawn()
         .expect("it starts");
     let (tell, ended) = mpsc::channel();
+    let pid = child.id();
     thread::spawn(move || drop(tell.send(child.wait_with_output())));
-    let output = ended.recv_timeout(PATIENCE).expect("it ends in time").expect("it ran");
+    let Ok(output) = ended.recv_timeout(TIME_MAX) else {
+        kill(pid, libc::SIGKILL);
+        panic!("it did not end in {TIME_MAX:?}");
+    };
+    let output = output.expect("it ran");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("passed"), "it asked nothing: {said}");

@@ -319,7 +319,7 @@ pub fn herald(dir: &Path) -> Command {
     command
 }
 
-fn kill(pid: u32, signal: i32) {
+pub fn kill(pid: u32, signal: i32) {
     let pid = libc::pid_t::try_from(pid).expect("a pid");
     // SAFETY: kill takes no pointer; the pid is that of a child of ours that nobody has waited for yet.
     unsafe { libc::kill(pid, signal) };
