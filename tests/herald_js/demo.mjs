@@ -9,6 +9,7 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { browser, close } = await start(chromium);
 const window = { width: 1360, height: 820 };
 const context = await browser.newContext({ viewport: window, deviceScaleFactor: 1.5, colorScheme: 'light' });
+context.setDefaultTimeout(60000); // of one step; a machine that does much else is slow
 const page = await context.newPage();
 const faults = [];
 page.on('pageerror', (error) => faults.push(String(error)));

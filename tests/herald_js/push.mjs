@@ -33,6 +33,7 @@ const site = await ready;
 const { browser, close } = await start(chromium);
 try {
   const page = await browser.newPage();
+  page.setDefaultTimeout(60000); // of one step; a machine that does much else is slow
   const said = [];
   page.on('console', (message) => said.push(message.text()));
   page.on('pageerror', (error) => said.push(`fault: ${error}`));
