@@ -18,5 +18,5 @@ fn the_document_pushes_to_a_page() {
         .arg(folder.path())
         .spawn()
         .expect("node starts");
-    assert!(end_of(node).recv_timeout(PATIENCE).expect("node ends").success());
+    assert!(end_of(node).recv_timeout(2 * PATIENCE).expect("node ends").success());
 }
