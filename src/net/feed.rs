@@ -84,7 +84,7 @@ impl Feed {
         self.wanted = self.wanted.max(id);
     }
 
-    /// What is to be read from the log now, if anything: then [`Feed::page`] or [`Feed::failed`] is next. About
+    /// What is to be read from the log now, if anything: then [`Feed::page_for`] or [`Feed::failed`] is next. About
     /// `bytes_max` bytes of at most `limit` messages; nothing, when either is 0.
     pub(crate) fn wants(&mut self, limit: u32, bytes_max: usize) -> Option<Slice> {
         if self.wanted <= self.cursor || self.asked > 0 || limit == 0 || bytes_max == 0 {
@@ -94,12 +94,7 @@ impl Feed {
         Some(Slice { since: self.cursor, before: None, limit, bytes_max, newest_first: false })
     }
 
-    /// What was read, for no resource in particular. There may be more: see [`Feed::wants`].
-    pub(crate) fn page(&mut self, page: Page) -> Vec<Item> {
-        self.page_for(None, page)
-    }
-
-    /// The same for one resource, which some messages are not for.
+    /// What was read, for one resource, which some messages are not for. There may be more: see [`Feed::wants`].
     pub(crate) fn page_for(&mut self, resource: Option<&Resource>, page: Page) -> Vec<Item> {
         let asked = std::mem::take(&mut self.asked);
         let mut items = Vec::with_capacity(page.items.len() + 1);

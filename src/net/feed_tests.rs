@@ -153,7 +153,7 @@ impl World {
             }
             Act::Answer => {
                 if let Some(page) = self.read.take() {
-                    let items = self.feed.page(page);
+                    let items = self.feed.page_for(None, page);
                     self.seen.extend(items.into_iter().map(seen));
                 }
             }

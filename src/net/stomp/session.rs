@@ -372,11 +372,12 @@ impl Session {
 
     /// It was read, or could not be.
     pub(super) fn page(&mut self, number: u32, page: Option<Page>) {
+        let resource = self.me.as_ref().and_then(|me| Resource::new(me.resource()).ok());
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
         if let Some(subscription) = subscriptions.iter_mut().find(|s| s.number == number) {
             match page {
                 Some(page) => {
-                    for item in subscription.page(page) {
+                    for item in subscription.page(resource.as_ref(), page) {
                         self.item(subscription, &item, 0);
                     }
                 }

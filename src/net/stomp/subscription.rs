@@ -3,6 +3,7 @@
 use crate::net::feed::{Feed, Item};
 use herald_session::{Delivery, Receipt};
 use herald_storage::{Page, Slice};
+use herald_xmpp::Resource;
 use std::collections::VecDeque;
 
 /// What can be subscribed to.
@@ -115,8 +116,9 @@ impl Subscription {
         self.feed.as_mut()?.wants(limit, bytes_max)
     }
 
-    pub(super) fn page(&mut self, page: Page) -> Vec<Item> {
-        let items = self.feed.as_mut().map(|feed| feed.page(page)).unwrap_or_default();
+    /// What was read, of which some may not be for this resource.
+    pub(super) fn page(&mut self, resource: Option<&Resource>, page: Page) -> Vec<Item> {
+        let items = self.feed.as_mut().map(|feed| feed.page_for(resource, page)).unwrap_or_default();
         self.note(items.iter());
         items
     }
@@ -188,7 +190,7 @@ mod tests {
         ] {
             let mut subscription = with(ack, 9);
             assert!(subscription.wants(100, 100).is_some());
-            assert_eq!(subscription.page(page(&[3, 4, 6], 7)).len(), 3);
+            assert_eq!(subscription.page(None, page(&[3, 4, 6], 7)).len(), 3);
             for (id, taken) in &acks {
                 subscription.acked(*id, *taken);
             }
@@ -201,7 +203,7 @@ mod tests {
         let mut subscription = with(Ack::Client, 2);
         assert_eq!(subscription.wants(100, 100).map(|slice| slice.limit), Some(2));
         let more = Page { more: true, ..page(&[3, 4], 6) };
-        assert_eq!(subscription.page(more).len(), 2);
+        assert_eq!(subscription.page(None, more).len(), 2);
         assert_eq!(subscription.wants(100, 100), None);
         subscription.acked(3, true);
         assert_eq!(subscription.wants(100, 100).map(|slice| (slice.since, slice.limit)), Some((4, 1)));
