@@ -20,7 +20,7 @@ use herald_xmpp::{BareJid, Kind as StanzaKind, PresenceType, Stanza, StanzaError
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use state::{Looked, State};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,6 @@ pub(super) type Wakers = SmallVec<[Waker; 4]>;
 pub(super) struct Channel {
     user: BareJid,
     comet: Arc<Comet>,
-    myself: Weak<Channel>,
     via: Via,
     state: Mutex<State>,
 }
@@ -81,7 +80,7 @@ impl Channel {
     pub(super) fn new(comet: &Arc<Comet>, user: BareJid, via: Via) -> Arc<Channel> {
         let state = Mutex::new(State::new(comet.now_secs()));
         let comet = comet.clone();
-        Arc::new_cyclic(|myself| Channel { user, comet, myself: myself.clone(), via, state })
+        Arc::new(Channel { user, comet, via, state })
     }
 
     pub(super) fn uid(&self) -> &str {
@@ -113,13 +112,13 @@ impl Channel {
 
     /// All resources that its user had then have shown themselves: whether there are others is known from now on.
     pub(super) fn knows_others(&self) {
-        self.state.lock().others.known = true;
+        self.state.lock().knows_others = true;
     }
 
     /// Is there any other resource, as far as it is known?
     pub(super) fn is_alone(&self) -> bool {
         let state = self.state.lock();
-        state.seat.is_some() && state.others.known && state.others.there.is_none()
+        state.seat.is_some() && state.knows_others && state.others.none()
     }
 
     /// The store's newest number.
@@ -150,7 +149,7 @@ impl Channel {
 
     /// A subscriber comes, who wants this number next. `oldest`: the oldest that nobody has acknowledged, for one that
     /// does not know what to want.
-    pub(super) fn attach(&self, sub: &Arc<Sub>, seq: i64, oldest: Option<u64>) -> Result<u64, NoPlace> {
+    pub(super) fn attach(self: &Arc<Channel>, sub: &Arc<Sub>, seq: i64, oldest: Option<u64>) -> Result<u64, NoPlace> {
         let max = self.comet.config.subscribers_max as usize;
         let mut state = self.state.lock();
         if state.gone {
@@ -170,7 +169,7 @@ impl Channel {
     }
 
     /// A subscriber goes.
-    pub(super) fn leave(&self, sub: &Arc<Sub>) {
+    pub(super) fn leave(self: &Arc<Channel>, sub: &Arc<Sub>) {
         let mut state = self.state.lock();
         if state.leave(sub) && state.subs.is_empty() && !state.gone {
             state.idle_since = self.comet.now_secs();
@@ -231,7 +230,12 @@ impl Channel {
     }
 
     fn ask_block(&self) {
-        let Some(me) = self.myself.upgrade() else { return };
+        let there = self.comet.find(&self.user).filter(|there| std::ptr::eq(&raw const **there, self));
+        let Some(me) = there else {
+            // It is not in the table yet, or not any more: nobody waits for it.
+            self.state.lock().log.reserved(None);
+            return;
+        };
         let then = move |first: Result<u64, _>| {
             let mut state = me.state.lock();
             let enough = state.log.reserved(first.ok().map(|first| (first, BLOCK)));
@@ -256,7 +260,7 @@ impl Channel {
         state.log.clear();
         state.read_to(u64::MAX);
         let next = state.log.next();
-        for entry in &mut state.subs {
+        for entry in state.subs.iter_mut() {
             entry.want = entry.want.max(next);
         }
         next
@@ -268,7 +272,7 @@ impl Channel {
         if std::mem::replace(&mut state.gone, true) {
             return;
         }
-        let over = if shutdown { Over::Again } else { Over::Closed(state.log.next()) };
+        let over = if shutdown { Over::Again } else { Over::Closed };
         let wakers: Wakers = state.subs.iter().filter_map(|entry| entry.sub.end(over)).collect();
         let seat = state.seat.take();
         drop(state);
@@ -280,7 +284,7 @@ impl Channel {
     }
 
     /// The time has come to look.
-    pub(super) fn tick(&self, now: u32) {
+    pub(super) fn tick(self: &Arc<Channel>, now: u32) {
         let mut state = self.state.lock();
         state.armed = None;
         if state.gone {
@@ -301,18 +305,16 @@ impl Channel {
     }
 
     /// It is in the table from now on.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(self: &Arc<Channel>) {
         let mut state = self.state.lock();
         self.arm(&mut state, None, self.comet.channel_timeout());
     }
 
     /// Stands in the wheel for then, unless it does so for an earlier time.
-    fn arm(&self, state: &mut State, armed: Option<Slot>, within: Duration) {
+    fn arm(self: &Arc<Channel>, state: &mut State, armed: Option<Slot>, within: Duration) {
         let at = Instant::now() + within;
-        if armed.is_none_or(|armed| armed > self.comet.deadlines.slot(at))
-            && let Some(me) = self.myself.upgrade()
-        {
-            state.armed = Some(self.comet.deadlines.put(at, &me));
+        if armed.is_none_or(|armed| armed > self.comet.deadlines.slot(at)) {
+            state.armed = Some(self.comet.deadlines.put(at, self));
         }
     }
 
@@ -391,6 +393,6 @@ mod tests {
     #[test]
     fn a_channel_is_small() {
         let counts = 2 * size_of::<usize>();
-        assert!(size_of::<Channel>() + counts <= 320, "{}", size_of::<Channel>() + counts);
+        assert!(size_of::<Channel>() + counts <= 256, "{}", size_of::<Channel>() + counts);
     }
 }

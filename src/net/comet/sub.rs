@@ -52,8 +52,8 @@ pub(super) struct Several {
 /// Why a subscriber ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
-    /// Its channel was closed; the number of the next message.
-    Closed(u64),
+    /// Its channel was closed.
+    Closed,
     /// The server goes down: the client is to come again.
     Again,
     /// It does not take what it is sent.
@@ -176,8 +176,8 @@ impl Sub {
                 Found::Failed => over = over.or(Some(Over::Cut)),
             }
         }
-        if let Some(Over::Closed(seq)) = over {
-            items.push(Item::word("close", 0, seq as i64));
+        if let (Some(Over::Closed), Some(channel)) = (over, self.channels.first()) {
+            items.push(Item::word("close", 0, channel.next() as i64));
         }
         let says_noop = items.is_empty() && (silent || over == Some(Over::Again)) && over != Some(Over::Cut);
         let mut state = self.state.lock();
@@ -322,6 +322,6 @@ mod tests {
     #[test]
     fn a_subscriber_is_small() {
         let counts = 2 * size_of::<usize>();
-        assert!(size_of::<Sub>() + counts <= 160, "{}", size_of::<Sub>() + counts);
+        assert!(size_of::<Sub>() + counts <= 128, "{}", size_of::<Sub>() + counts);
     }
 }

@@ -7,7 +7,7 @@ use crate::net::comet::said;
 use crate::net::deadlines::Slot;
 use herald_session::Seat;
 use herald_storage::Page;
-use smallvec::SmallVec;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// Under the lock of [`Channel`](super::Channel).
@@ -15,7 +15,7 @@ pub(super) struct State {
     pub log: Log,
     /// The resource of its user. A channel that was only pushed to has none.
     pub seat: Option<Seat>,
-    pub subs: SmallVec<[Entry; 1]>,
+    pub subs: Subs,
     /// When the wheel will look at it next.
     pub armed: Option<Slot>,
     /// Since when nobody has subscribed, in seconds since the start.
@@ -25,6 +25,8 @@ pub(super) struct State {
     /// The newest number that something kept may have.
     pub unread: u64,
     pub others: Others,
+    /// Those that were there before have shown themselves.
+    pub knows_others: bool,
     /// It is not in the table any more.
     pub gone: bool,
 }
@@ -38,13 +40,19 @@ pub(super) struct Entry {
     tell: bool,
 }
 
+/// Everybody who subscribes: one, almost always.
+pub(super) enum Subs {
+    None,
+    One(Entry),
+    #[allow(clippy::box_collection)] // what is rare is not to take room from what is not
+    Many(Box<Vec<Entry>>),
+}
+
 /// The other resources of the user.
 #[derive(Default)]
 pub(super) struct Others {
-    /// Those that were there before have shown themselves.
-    pub known: bool,
     #[allow(clippy::box_collection)] // 8 bytes while there are none, not 24
-    pub there: Option<Box<Vec<Box<str>>>>,
+    there: Option<Box<Vec<Box<str>>>>,
 }
 
 /// What is in memory for a subscriber.
@@ -62,12 +70,13 @@ impl State {
         State {
             log: Log::new(0),
             seat: None,
-            subs: SmallVec::new(),
+            subs: Subs::None,
             armed: None,
             idle_since: now,
             acked: 0,
             unread: 0,
             others: Others::default(),
+            knows_others: false,
             gone: false,
         }
     }
@@ -95,11 +104,7 @@ impl State {
     /// False when it was not there.
     pub(super) fn leave(&mut self, sub: &Arc<Sub>) -> bool {
         let place = self.subs.iter().position(|entry| Arc::ptr_eq(&entry.sub, sub));
-        let left = place.map(|place| self.subs.swap_remove(place)).is_some();
-        if self.subs.is_empty() && self.subs.spilled() {
-            self.subs = SmallVec::new();
-        }
-        left
+        place.is_some_and(|place| self.subs.remove(place))
     }
 
     pub(super) fn want_of(&self, sub: &Arc<Sub>) -> Option<u64> {
@@ -205,7 +210,54 @@ impl State {
     }
 }
 
+impl Subs {
+    fn push(&mut self, entry: Entry) {
+        *self = match std::mem::replace(self, Subs::None) {
+            Subs::None => Subs::One(entry),
+            Subs::One(first) => Subs::Many(Box::new(vec![first, entry])),
+            Subs::Many(mut all) => {
+                all.push(entry);
+                Subs::Many(all)
+            }
+        };
+    }
+
+    /// Always true.
+    fn remove(&mut self, place: usize) -> bool {
+        match self {
+            Subs::Many(all) if all.len() > 1 => drop(all.swap_remove(place)),
+            _ => *self = Subs::None,
+        }
+        true
+    }
+}
+
+impl Deref for Subs {
+    type Target = [Entry];
+    fn deref(&self) -> &[Entry] {
+        match self {
+            Subs::None => &[],
+            Subs::One(entry) => std::slice::from_ref(entry),
+            Subs::Many(all) => all,
+        }
+    }
+}
+
+impl DerefMut for Subs {
+    fn deref_mut(&mut self) -> &mut [Entry] {
+        match self {
+            Subs::None => &mut [],
+            Subs::One(entry) => std::slice::from_mut(entry),
+            Subs::Many(all) => all,
+        }
+    }
+}
+
 impl Others {
+    pub(super) fn none(&self) -> bool {
+        self.there.is_none()
+    }
+
     pub(super) fn came(&mut self, resource: &str) {
         let there = self.there.get_or_insert_default();
         if !there.iter().any(|r| **r == *resource) {
