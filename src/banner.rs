@@ -1,7 +1,7 @@
 //! What a ready server says on standard output: where it is, and what to type next.
 
 use crate::certificate::Certificate;
-use crate::config::Config;
+use crate::config::{Config, Demo};
 use crate::serve::TOKEN;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -30,8 +30,8 @@ pub fn banner(
     let lines: [(&str, &str, &str, &str); 5] = [
         ("xmpp", "XMPP", "", "  (STARTTLS)"),
         ("xmpps", "XMPP over TLS", "", ""),
-        ("http", "BOSH and WebSocket", "http://", "/http-bind  /ws"),
-        ("https", "  over TLS", "https://", "/http-bind  /ws"),
+        ("http", "browsers", "http://", "  (herald.js, BOSH, WebSocket, STOMP, comet)"),
+        ("https", "  over TLS", "https://", ""),
         ("admin", "operator's API", "http://", "/api/v1"),
     ];
     out.push('\n');
@@ -46,13 +46,21 @@ pub fn banner(
     if let Some(made) = &certificate.development {
         let _ = writeln!(out, "  {:<20}{} (for development)", "certificate", made.display());
     }
+    if let Some(http) = addresses.get("http").filter(|_| config.http.demo == Demo::Loopback) {
+        let _ = writeln!(
+            out,
+            "\nOpen http://localhost:{}/ on this machine: two people, and a backend that is you.",
+            http.port()
+        );
+    }
     let herald = command(file);
     let _ = write!(
         out,
         "\nNext, in another terminal:\n  \
          1. add a user         echo secret | {herald} user add alice\n  \
-         2. open the example   cd examples/web-chat && npm ci && npm start\n  \
-         3. send something     {herald} sendto alice 'Hello from the backend'\n\n"
+         2. log in as alice    with any XMPP client, or: cd examples/web-chat && npm ci && npm start\n  \
+         3. send something     {herald} sendto alice 'Hello from the backend'\n  \
+         4. do it from code    docs/push.md takes ten minutes\n\n"
     );
     out
 }

@@ -229,6 +229,8 @@ fn the_banner_says_where_it_is_and_what_to_type() {
     for command in ["user add alice", "examples/web-chat", "sendto alice"] {
         assert!(banner.contains(command), "{command} in {banner}");
     }
+    let demo = format!("http://localhost:{}/", herald.address("http").port());
+    assert!(banner.contains(&demo), "{demo} in {banner}");
 }
 
 #[test]
