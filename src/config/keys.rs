@@ -418,6 +418,32 @@ settings! {
         tries_max: u32 = 20, 1..1_000 "tries";
     }
 
+    /// Events to RabbitMQ, or another broker that speaks AMQP 0.9.1: to a topic exchange, with the routing key
+    /// `UID.TYPE`, in order, at least once (docs/events.md).
+    ["events.amqp"] events_amqp EventsAmqp {
+        /// The broker. Its password may be here, in `password_file`, or in the environment variable
+        /// HERALD_EVENTS_AMQP_PASSWORD. `amqps://` is over TLS. "": nothing is sent anywhere.
+        url: Option<AmqpUrl> = None;
+        /// A file with the password. It is read anew for every connection.
+        password_file: Option<PathBuf> = None;
+        /// The exchange.
+        exchange: String = "herald.events".into();
+        /// Make the exchange, durable, when it is not there.
+        declare: bool = true;
+        /// Which events.
+        types: Kinds = Kinds::ALL;
+        /// Of whom.
+        uids: Uids = Uids::default();
+        /// Events that are sent at a time and then confirmed.
+        batch_events: u32 = 256, 1..10_000 "events";
+        /// How long that may take.
+        timeout_secs: u32 = 10, 1..300 "seconds";
+        /// The longest wait between two tries; it grows from half a second, and is random below that.
+        backoff_max_secs: u32 = 30, 1..3_600 "seconds";
+        /// How long an event is tried for in all; then it goes to the dead letters.
+        keep_secs: u32 = 259_200, 1..2_592_000 "seconds";
+    }
+
     /// A webhook: events are posted to it, signed, in batches, in order for each user, at least once.
     [many] webhook Webhook {
         /// Where to. A redirect is not followed.

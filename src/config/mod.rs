@@ -22,7 +22,9 @@ mod tests;
 mod value;
 mod words;
 
-pub use keys::{Auth, Comet, Config, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls, Webhook};
+pub use keys::{
+    Auth, Comet, Config, EventsAmqp, IngestAmqp, IngestPostgres, IngestRedis, Jwt, Limits, Log, Shaping, Tls, Webhook,
+};
 pub use network::Networks;
 pub use read::Problem;
 pub use reference::commented;

@@ -230,6 +230,7 @@ impl Reader {
             wrong.push(("jwt", "uid_claim", "`jwt.uid_claim` is empty; did you mean \"sub\"?".into()));
         }
         for (section, has_password, file) in [
+            ("events.amqp", c.events_amqp.url.as_ref().is_some_and(|u| u.has_password()), &c.events_amqp.password_file),
             ("ingest.amqp", c.ingest_amqp.url.as_ref().is_some_and(|u| u.has_password()), &c.ingest_amqp.password_file),
             (
                 "ingest.postgres",

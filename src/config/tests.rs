@@ -250,9 +250,9 @@ fn sections_that_may_be_there_several_times_have_names() {
         expect!["1:11: `webhook` is a section, not a string: write [webhook.NAME] and its keys below"],
     );
     check(
-        "batch_events = 5",
+        "batch_bytes = 5000",
         expect![
-            "1:1: unknown key `batch_events` at the top: `batch_events` belongs in [webhook.NAME] (valid here: TOP)"
+            "1:1: unknown key `batch_bytes` at the top: `batch_bytes` belongs in [webhook.NAME] (valid here: TOP)"
         ],
     );
 }

@@ -62,7 +62,8 @@ mod tests {
 
     fn dead(seq: u64) -> Dead {
         let json = format!("{{\"id\":\"a-{seq}\",\"type\":\"user.online\",\"uid\":\"alice\"}}");
-        let out = Out { seq, uid: "alice".into(), kind: "user.online".into(), at_ms: 0, json: json.into() };
+        let out =
+            Out { seq, id: "a-1".into(), uid: "alice".into(), kind: "user.online".into(), at_ms: 0, json: json.into() };
         (Arc::new(out), "500 \"no\"".into())
     }
 

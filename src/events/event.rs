@@ -182,6 +182,9 @@ pub fn moment(at_ms: i64) -> String {
 /// What a way out needs to know of an event that it reads back.
 #[derive(serde::Deserialize)]
 pub struct Head<'e> {
+    /// `<run>-<n>`.
+    #[serde(borrow)]
+    pub id: Cow<'e, str>,
     /// When.
     #[serde(borrow)]
     pub at: Cow<'e, str>,

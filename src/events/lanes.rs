@@ -20,6 +20,8 @@ pub const BACKOFF_MS: u64 = 500;
 pub struct Out {
     /// Its number in the outbox.
     pub seq: u64,
+    /// Its id.
+    pub id: CompactString,
     /// Whom it is about.
     pub uid: CompactString,
     /// Its type.
@@ -299,7 +301,14 @@ mod tests {
     }
 
     fn out(seq: u64, uid: &str) -> Out {
-        Out { seq, uid: uid.into(), kind: "user.online".into(), at_ms: 0, json: "{}".into() }
+        Out {
+            seq,
+            id: CompactString::default(),
+            uid: uid.into(),
+            kind: "user.online".into(),
+            at_ms: 0,
+            json: "{}".into(),
+        }
     }
 
     fn sent(next: &Next) -> Vec<u64> {

@@ -19,9 +19,11 @@
 //! | `lanes.rs` | what goes out next, and what a failure means; no I/O |
 //! | `sink.rs` | one way out: outbox, lanes, emitter, dead letters |
 //! | `webhook.rs` | events posted to an address, signed |
+//! | `amqp.rs` | events to a broker |
 //! | `dead.rs` | the files of dead letters |
 //! | `counts.rs` | how a way out is doing |
 
+mod amqp;
 mod counts;
 mod dead;
 mod event;
@@ -42,6 +44,7 @@ pub use kind::{Kind, Kinds};
 
 use crate::accounts;
 use crate::config::{Config, Uids};
+use amqp::Amqp;
 use anyhow::{Context, Result, anyhow};
 use dead::DeadLetters;
 use herald_storage::Store;
@@ -56,6 +59,8 @@ use webhook::Webhook;
 
 /// Random bytes in the name of a run.
 const RUN_BYTES: usize = 6;
+/// What is sent to a broker at a time, and then confirmed.
+const AMQP_BATCH_BYTES: usize = 1 << 20;
 /// How long the ways out get for what is left when the server stops; what is not out by then goes out after
 /// the next start.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -95,6 +100,18 @@ impl Events {
             };
             ways.open(format!("webhook-{name}"), emitter, settings, webhook.types, &webhook.uids)
                 .with_context(place)?;
+        }
+        let amqp = &config.events_amqp;
+        if let Some(url) = &amqp.url {
+            let settings = lanes::Settings {
+                batch_events: amqp.batch_events as usize,
+                batch_bytes: AMQP_BATCH_BYTES,
+                tries_max: u32::MAX, // a broker looks into nothing, so it refuses nothing
+                backoff_max: Duration::from_secs(amqp.backoff_max_secs.into()),
+                keep_ms: i64::from(amqp.keep_secs) * 1_000,
+            };
+            let emitter = Amqp::new(url.parsed(), amqp);
+            ways.open("amqp".into(), emitter, settings, amqp.types, &amqp.uids).context("events.amqp")?;
         }
         let Ways { intakes, tasks, .. } = ways;
         let settings = hub::Settings {

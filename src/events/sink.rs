@@ -169,13 +169,13 @@ impl<E: Emitter> Sink<E> {
 
 fn out((seq, json): (u64, Bytes)) -> Out {
     let head: Option<Head<'_>> = serde_json::from_slice(&json).ok();
-    let (uid, kind, at_ms) = match &head {
+    let (id, uid, kind, at_ms) = match &head {
         Some(head) => {
             let at = head.at.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond());
-            (head.uid.as_ref().into(), head.kind.as_ref().into(), at)
+            (head.id.as_ref().into(), head.uid.as_ref().into(), head.kind.as_ref().into(), at)
         }
         // It was put there by another version: it goes out as it is.
         None => Default::default(),
     };
-    Out { seq, uid, kind, at_ms, json }
+    Out { seq, id, uid, kind, at_ms, json }
 }

@@ -32,6 +32,7 @@ mod stats;
 mod tls;
 
 use lanes::Lane;
+pub use login::Login;
 use source::Fate;
 pub use stats::Kind;
 

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod amqp;
 mod eventsource;
 mod presence;
 mod receiver;
