@@ -80,11 +80,10 @@ async fn run(config: Arc<Config>, file: Option<&Path>, started: Instant, connect
         Arc::new(herald_session::clock::SystemClock),
     );
     let events = Arc::new(Events::start(&config, &store)?);
-    sessions.observe(events.hub().clone());
     let tokens = Arc::new(Tokens::new(config.auth.tokens_max));
     let secret = files::secret(&config.data_dir.join(SECRET))?;
     let comet = Comet::new(&config, sessions.clone(), store.clone(), secret, started);
-    let watchers: Vec<Arc<dyn Observer>> = vec![comet.clone()];
+    let watchers: Vec<Arc<dyn Observer>> = vec![comet.clone(), events.hub().clone()];
     sessions.observe(Arc::new(watchers));
     let net = Net::start(Setup {
         config: config.clone(),

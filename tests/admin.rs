@@ -71,11 +71,11 @@ fn every_documented_path_answers() {
     for (path, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("a path item").keys().filter(|k| *k != "parameters") {
             let body = matches!(method.as_str(), "post" | "put").then(|| json!({}));
-            let answer = herald.api(
-                &method.to_uppercase(),
-                &path.replace("{uid}", "u").replace("{version}", "0").replace("{name}", "n"),
-                body,
-            );
+            let mut path = path.replace("{uid}", "u").replace("{version}", "0").replace("{name}", "n");
+            if path == "/api/v1/events" {
+                path += "?type=none"; // this stream has no end; a request it cannot take has
+            }
+            let answer = herald.api(&method.to_uppercase(), &path, body);
             assert!(answer.json["code"] != "not_found" && answer.status != 405, "{method} {path}: {answer:?}");
             let said = &item[method]["responses"][answer.status.to_string()];
             assert!(said.is_object(), "{method} {path} answers {}, which is not documented", answer.status);

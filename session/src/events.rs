@@ -69,8 +69,8 @@ pub enum Event {
         /// Its number.
         id: u64,
     },
-    /// A kept message is acknowledged, by the first who does. Said for each that was handed to a connection; of those
-    /// that a connection read from the log by itself it is said for the last.
+    /// A kept message is acknowledged, by the first who does. Said for each that was handed to a connection, not
+    /// for what one that follows the log read there by itself.
     Delivered {
         /// Whose.
         user: BareJid,

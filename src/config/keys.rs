@@ -40,7 +40,7 @@ settings! {
         /// The operator's API, in the clear: keep it on loopback or behind a proxy.
         admin: Option<SocketAddr> = Some(loopback(5281));
         /// iComet's operator's calls but `/psub` once more, for backends that push a lot: in the clear, without keys,
-        /// for the addresses of `comet.operators` alone, at about half of what a push costs over `admin`.
+        /// for the addresses of `comet.operators` alone.
         push: Option<SocketAddr> = None;
     }
 

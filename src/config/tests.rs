@@ -251,9 +251,7 @@ fn sections_that_may_be_there_several_times_have_names() {
     );
     check(
         "batch_bytes = 5000",
-        expect![
-            "1:1: unknown key `batch_bytes` at the top: `batch_bytes` belongs in [webhook.NAME] (valid here: TOP)"
-        ],
+        expect!["1:1: unknown key `batch_bytes` at the top: `batch_bytes` belongs in [webhook.NAME] (valid here: TOP)"],
     );
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program and the Debian packages that bring it. Chromium without a font draws boxes.
-const PROGRAMS: [(&str, &[&str]); 10] = [
+const PROGRAMS: [(&str, &[&str]); 11] = [
     ("chromium", &["chromium", "fonts-dejavu-core"]),
     ("node", &["nodejs"]),
     ("npm", &["npm"]),
@@ -20,10 +20,11 @@ const PROGRAMS: [(&str, &[&str]); 10] = [
     ("redis-server", &["redis-server"]),
     ("postgres", &["postgresql"]),
     ("rabbitmq-server", &["rabbitmq-server"]),
+    ("ejabberdctl", &["ejabberd"]),
 ];
 /// Packages that bring a service. The tests start the program themselves, with ports of their own:
 /// the service is not started, now or when the machine is.
-const SERVICES: [&str; 5] = ["nginx", "haproxy", "redis-server", "postgresql", "rabbitmq-server"];
+const SERVICES: [&str; 6] = ["nginx", "haproxy", "redis-server", "postgresql", "rabbitmq-server", "ejabberd"];
 /// What Debian's packages ask before they start a service; 101 is "no". Containers often have one.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Folders with a package-lock.json.
