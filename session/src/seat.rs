@@ -82,7 +82,7 @@ impl Seat {
             place.world.tell(&self.jid.to_bare(), place.addr.clone(), input);
         }
     }
-    /// The link has refused something ([`Link::deliver`]) and has room again: at least half of what it
+    /// The link has refused something ([`crate::Link::deliver`]) and has room again: at least half of what it
     /// takes. Never waits.
     pub fn room(&self) {
         if let Some(place) = &self.place {

@@ -1,5 +1,5 @@
 //! The session manager: who has an actor, and every way in from outside. Messages of a backend are in
-//! [`sendto`](crate::sendto).
+//! `sendto`.
 
 use crate::actor::UserActor;
 use crate::clock::Clock;

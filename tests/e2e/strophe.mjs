@@ -85,8 +85,9 @@ export async function prepare() {
       const word = words[status];
       if (word === 'CONNECTED' || word === 'ATTACHED') then();
       if (word === 'DISCONNECTED') globalThis.tell('offline', { condition });
-      // A server that is told to stop says so first (RFC 6120, 4.9.3.20).
-      if (word.endsWith('FAIL') || (word === 'ERROR' && condition !== 'system-shutdown')) globalThis.tell('fault', { text: `${word} ${condition}` });
+      // A server that is told to stop says so first (RFC 6120, 4.9.3.20; XEP-0124, 17.2), if a request waits to hear it.
+      const failed = word.endsWith('FAIL') || word === 'ERROR';
+      if (failed && condition !== 'system-shutdown') globalThis.tell('fault', { text: `${word} ${condition}` });
     };
   }
 

@@ -126,7 +126,8 @@ fn a_broker_gets_every_event_though_it_and_the_server_are_killed() {
     for (_, event) in &seen {
         let ids = order.entry(event["uid"].as_str().expect("a uid")).or_default();
         let id = event["message_id"].as_u64().expect("a number");
-        if !ids.contains(&id) {
+        // The first was seen above; that it was may have died with the broker.
+        if id > 1 && !ids.contains(&id) {
             ids.push(id);
         }
     }

@@ -49,6 +49,8 @@ struct Window {
     /// Without a number yet.
     waiting: VecDeque<(Kind, Arc<str>)>,
     asked: bool,
+    /// Others may have been given numbers between those of two blocks.
+    gap: bool,
 }
 
 /// What became of a message that is not kept.
@@ -86,9 +88,11 @@ impl Log {
         self.block.0 < self.block.1 && self.block.0 > self.last
     }
 
-    /// The store says that its newest number is this. What is older is read from there.
+    /// The store says that its newest number is this. What is older is read from there, but for what took numbers of
+    /// our own block, which is the last it gave.
     pub(super) fn known(&mut self, last: u64) {
-        if last > self.last {
+        let ours = last + 1 == self.block.1 && self.window.as_ref().is_none_or(|window| !window.gap);
+        if last > self.last && !ours {
             self.last = last;
             self.floor = last;
             self.forget();
@@ -137,6 +141,9 @@ impl Log {
             window.waiting.clear();
             return true;
         };
+        if !window.lines.is_empty() && first != self.block.1 && first != self.last + 1 {
+            window.gap = true;
+        }
         self.block = (first.max(self.last + 1), first + u64::from(count));
         while self.has_number() {
             let Some((kind, content)) = self.window.as_mut().and_then(|w| w.waiting.pop_front()) else { return true };
@@ -205,6 +212,7 @@ impl Log {
         if let Some(window) = &mut self.window {
             window.lines.clear();
             window.bytes = 0;
+            window.gap = false;
         }
     }
 }
@@ -278,6 +286,27 @@ mod tests {
         said(&mut log, 1);
         log.reserved(Some((1_001, 10)));
         assert_eq!((seqs(&log, 0), log.floor()), (vec![1_001], 1_000));
+    }
+
+    #[test]
+    fn a_block_that_was_set_aside_is_no_news_from_the_store() {
+        let mut log = Log::new(1_000);
+        said(&mut log, 1);
+        log.reserved(Some((1_001, 10)));
+        // Its newest number is that of the block's end.
+        log.known(1_010);
+        assert_eq!((seqs(&log, 0), log.floor(), log.next()), (vec![1_001], 1_000, 1_002));
+        // A message was kept behind it.
+        log.known(1_011);
+        assert_eq!((seqs(&log, 0), log.floor(), log.next()), (vec![], 1_011, 1_012));
+        // Or between two blocks.
+        said(&mut log, 2);
+        log.reserved(Some((1_012, 1)));
+        said(&mut log, 3);
+        log.reserved(Some((1_014, 10)));
+        assert_eq!(seqs(&log, 0), [1_012, 1_014]);
+        log.known(1_023);
+        assert_eq!((seqs(&log, 0), log.floor()), (vec![], 1_023));
     }
 
     #[test]
