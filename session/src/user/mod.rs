@@ -92,7 +92,6 @@ pub struct User {
     shared: Arc<Shared>,
     resources: Vec<Bound>,
     contacts: Option<Box<Contacts>>,
-    last_seen: Option<Box<Stanza>>, // the last unavailable presence with words in it (RFC 6121 section 4.3.2)
     slots: Option<Box<Slots>>,
     keeping: Option<Box<Keeping>>,
     leaving: Option<Box<Leaving>>,
@@ -104,7 +103,8 @@ pub struct User {
     since: Since,
     kept: u32, // messages in the store that no connection has acknowledged
     standing: Standing,
-    is_loose: bool, // there may be fewer: some expire, or a newer one takes their place
+    is_loose: bool,   // there may be fewer: some expire, or a newer one takes their place
+    ended_well: bool, // its actor did; here, where there is room for it
 }
 
 /// Has the user an account?
@@ -154,7 +154,6 @@ impl User {
             shared,
             resources: Vec::new(),
             contacts: None,
-            last_seen: None,
             slots: None,
             keeping: None,
             leaving: None,
@@ -166,6 +165,7 @@ impl User {
             kept: 0,
             standing: Standing::Starting,
             is_loose: false,
+            ended_well: false,
         }
     }
 
@@ -354,10 +354,18 @@ impl User {
         }
     }
 
+    /// Its actor ends, and not by a panic.
+    pub(crate) fn set_ended_well(&mut self) {
+        self.ended_well = true;
+    }
+
+    pub(crate) fn has_ended_well(&self) -> bool {
+        self.ended_well
+    }
+
     /// The account is gone: what was read of it is not true any more.
     fn forget(&mut self) {
         self.contacts = None;
-        self.last_seen = None;
         self.slots = None;
         self.keeping = None;
         self.kept = 0;

@@ -14,6 +14,10 @@ use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Jid, Kind, PresenceType, Stanza, StanzaError, ns};
 use std::sync::Arc;
 
+/// The last unavailable presence with words in it (RFC 6121 section 4.3.2).
+#[derive(Default)]
+struct LastSeen(Option<Arc<Stanza>>);
+
 impl User {
     /// A client of this user sent presence.
     pub(super) fn presence_sent(&mut self, now: Now, place: usize, kind: PresenceType, parcel: Parcel) {
@@ -113,7 +117,10 @@ impl User {
         if was_available {
             self.broadcast(&stanza);
             self.deliver_where(&stanza, |r| r.priority.is_some());
-            self.last_seen = (!stanza.payload.is_empty()).then(|| Box::new(Stanza::clone(&stanza)));
+            match stanza.payload.is_empty() {
+                true => self.clear::<LastSeen>(),
+                false => self.slot::<LastSeen>().0 = Some(stanza.clone()),
+            }
         }
         for to in directed.map(|d| *d).unwrap_or_default() {
             if !(was_available && self.is_seen_by(&to)) {
@@ -188,7 +195,7 @@ impl User {
             .map(|r| self.presence_of(r))
             .collect();
         if answers.is_empty()
-            && let Some(last) = &self.last_seen
+            && let Some(LastSeen(Some(last))) = self.peek()
         {
             let last = Stanza::clone(last).to(from);
             return self.route(now, Parcel::new(last));

@@ -63,14 +63,14 @@ use crate::accounts;
 use crate::config::{self, CometAuth, Config};
 use channel::Channel;
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 pub(crate) use front::{Waiting, is_path, operate, subscribe};
 use herald_session::{Seat, Sessions};
 use herald_storage::{Put, Slice, Store, StoreError, ask};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{BareJid, Kind, PresenceType, Resource, Stanza};
 pub use operator::Call;
-use std::hash::BuildHasher;
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -92,13 +92,36 @@ pub struct Comet {
     sessions: Sessions,
     store: Arc<dyn Store>,
     secret: [u8; 32],
-    table: DashMap<Box<str>, Arc<Channel>>,
+    table: DashMap<Named, ()>,
     deadlines: Deadlines<Channel>,
     start: Instant,
     /// Who opens a channel has the turn of its uid.
     turns: Box<[tokio::sync::Mutex<()>]>,
     psub: psub::Hub,
 }
+
+/// A channel by its uid, which it knows itself: the table keeps no other copy.
+struct Named(Arc<Channel>);
+
+impl Borrow<str> for Named {
+    fn borrow(&self) -> &str {
+        self.0.uid()
+    }
+}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.uid().hash(state);
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Named) -> bool {
+        self.0.uid() == other.0.uid()
+    }
+}
+
+impl Eq for Named {}
 
 /// Why a channel cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +206,7 @@ impl Comet {
     }
 
     fn find(&self, user: &BareJid) -> Option<Arc<Channel>> {
-        self.table.get(user.local()?).map(|channel| channel.clone())
+        self.table.get(user.local()?).map(|entry| entry.key().0.clone())
     }
 
     /// The channel of a user; it is made when there is none. With a resource, if there is to be one.
@@ -208,9 +231,9 @@ impl Comet {
             self.ensure_account(user).await?;
         }
         channel.known(self.last(user).await.map_err(failed)?);
-        match self.table.entry(channel.uid().into()) {
-            Entry::Vacant(entry) => drop(entry.insert(channel.clone())),
-            Entry::Occupied(mut entry) => drop(entry.insert(channel.clone())),
+        if self.find(user).is_none_or(|there| !Arc::ptr_eq(&there, &channel)) {
+            drop(self.table.remove(channel.uid()));
+            self.table.insert(Named(channel.clone()), ());
         }
         channel.begin();
         Ok(channel)
@@ -289,7 +312,7 @@ impl Comet {
 
     /// The channel has ended.
     fn forget(&self, uid: &str, channel: &Channel) {
-        self.table.remove_if(uid, |_, there| std::ptr::eq(&raw const **there, channel));
+        self.table.remove_if(uid, |there, ()| std::ptr::eq(&raw const *there.0, channel));
     }
 }
 

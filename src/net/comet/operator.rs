@@ -176,7 +176,7 @@ impl Comet {
 
     /// To every channel there is now.
     async fn broadcast(self: &Arc<Comet>, content: &str) -> Said {
-        let channels: Vec<Arc<Channel>> = self.table.iter().map(|entry| entry.value().clone()).collect();
+        let channels: Vec<Arc<Channel>> = self.table.iter().map(|entry| entry.key().0.clone()).collect();
         if self.config.store == CometStore::Always {
             const AT_A_TIME: usize = 1_000;
             for some in channels.chunks(AT_A_TIME) {
@@ -253,7 +253,7 @@ impl Comet {
     }
 
     fn info(&self) -> Said {
-        let subscribers: usize = self.table.iter().map(|entry| entry.value().subscribers()).sum();
+        let subscribers: usize = self.table.iter().map(|entry| entry.key().0.subscribers()).sum();
         let mut body = String::new();
         let channels = self.table.len();
         // Into a string, which cannot fail.

@@ -17,8 +17,6 @@ pub(super) const PIECE_BYTES_MAX: usize = 256 * 1024;
 /// See the module page.
 pub(super) struct Sub {
     pub form: Form,
-    /// The answer is chunked: not in HTTP/1.0.
-    chunked: bool,
     /// Not there for one channel that is asked for by its uid.
     several: Option<Box<Several>>,
     pub channels: SmallVec<[Arc<Channel>; 1]>,
@@ -36,6 +34,8 @@ struct State {
     /// Nothing was said for so long that something is to be.
     silent: bool,
     over: Option<Over>,
+    /// The answer is chunked: not in HTTP/1.0.
+    chunked: bool,
     noop: i32,
     /// When it has been silent for too long, in seconds since the start.
     due: u32,
@@ -88,12 +88,13 @@ impl Sub {
             parked: false,
             silent: false,
             over: None,
+            chunked,
             noop,
             due,
         };
         let plain = channels.len() == 1 && names.iter().zip(&channels).all(|(name, channel)| **name == *channel.uid());
         let several = (!plain).then(|| Box::new(Several { names, has: Mutex::new(vec![0; channels.len()]) }));
-        Arc::new(Sub { form, chunked, several, channels, state: Mutex::new(state) })
+        Arc::new(Sub { form, several, channels, state: Mutex::new(state) })
     }
 
     /// Of one of its channels, the client has everything up to this number.
@@ -134,6 +135,10 @@ impl Sub {
         state.silent = true;
         state.ready = true;
         state.waker.take()
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.state.lock().chunked
     }
 
     /// When it is due, in seconds since the start.
@@ -213,7 +218,7 @@ impl Sub {
             messages.push(Message { kind: "next_seq", content: "", seq: last.seq + 1, ..*last });
         }
         let array = messages.len() > 1 || !parked && messages.iter().any(is_message) && !self.form.one_at_a_time();
-        whole(&self.form, self.chunked, &messages, array)
+        whole(&self.form, self.is_chunked(), &messages, array)
     }
 
     fn stream_piece(&self, begun: bool, items: &[Item], over: bool) -> Option<Piece> {
@@ -221,10 +226,10 @@ impl Sub {
             return None;
         }
         let mut bytes = Vec::new();
-        let chunk =
-            |body: &[u8], out: &mut Vec<u8>| if self.chunked { text::chunk(body, out) } else { out.extend(body) };
+        let chunked = self.is_chunked();
+        let chunk = |body: &[u8], out: &mut Vec<u8>| if chunked { text::chunk(body, out) } else { out.extend(body) };
         if !begun {
-            text::head(&self.form, self.chunked, &mut bytes);
+            text::head(&self.form, chunked, &mut bytes);
             chunk(text::preamble(&self.form).as_bytes(), &mut bytes);
         }
         let mut body = Vec::new();
@@ -241,7 +246,7 @@ impl Sub {
                 chunk(&body, &mut bytes);
             }
         }
-        if over && self.chunked {
+        if over && chunked {
             bytes.extend_from_slice(text::LAST_CHUNK);
         }
         Some(Piece { bytes, more: !over })

@@ -12,6 +12,7 @@
 //! | `route.rs` | what is at which path |
 //! | `response.rs` | what goes back |
 //! | `owed.rs` | what has to go back, and what went last |
+//! | `timer.rs` | the time for a request, and between requests |
 //!
 //! There is no HTTP/2. A connection that parks here costs its socket and a few words; one of HTTP/2 owes its
 //! peer a table of header fields (4 KB each way unless both agree on less), windows for each stream and
@@ -26,6 +27,7 @@ mod owed;
 mod request;
 mod response;
 mod route;
+mod timer;
 
 use super::World;
 use super::shape::Forwarded;
@@ -45,7 +47,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::time::{Sleep, sleep, sleep_until};
+use timer::Timer;
+use tokio::time::sleep_until;
 
 /// How long a connection may rest between two requests.
 const KEEP_ALIVE_SECS: u32 = 75;
@@ -59,9 +62,10 @@ const CROSSING: Duration = Duration::from_secs(1);
 /// Serves one connection with a task of its own until either side ends it.
 pub(crate) fn spawn(world: Arc<World>, wire: Wire, serves: Serves) {
     let direct = Via { secure: wire.secure(), peer: wire.peer() };
-    let first = Box::pin(sleep(Duration::from_secs(world.config.limits.head_secs.into())));
+    let mut timer = Timer::default();
+    timer.wind(Duration::from_secs(world.config.limits.head_secs.into()));
     let (reader, owed) = (Reader::default(), Line::default());
-    let mut conn = Conn { world, wire, direct, reader, owed, timer: Some(first), deaf: false, serves };
+    let mut conn = Conn { world, wire, direct, reader, owed, timer, deaf: false, serves };
     // The block owns `conn` where it is: an async fn would keep its argument and a copy.
     tokio::spawn(async move {
         if let Some(begun) = conn.run().await {
@@ -142,7 +146,7 @@ struct Conn {
     reader: Reader,
     owed: Line,
     /// Runs while a request is incomplete, and between requests; not while an answer is owed.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     /// The last request was read: what comes behind it is none.
     deaf: bool,
     serves: Serves,
@@ -310,7 +314,7 @@ impl Conn {
             return Box::pin(self.piece(owed)).await;
         }
         let response = poll_fn(|cx| owed.reply.poll_answer(cx)).await;
-        self.timer = None;
+        self.timer.stop();
         let packed = if owed.takes_gzip { response.packed() } else { response };
         match write(&mut self.wire, &packed, owed.keep_alive, owed.with_body).await {
             Ok(true) => {
@@ -337,7 +341,7 @@ impl Conn {
             self.owed.push_front(owed);
             return None;
         };
-        self.timer = None;
+        self.timer.stop();
         let written = {
             let mut writing = std::pin::pin!(self.wire.write_all(&piece.bytes));
             poll_fn(|cx| match writing.as_mut().poll(cx) {
@@ -363,8 +367,7 @@ impl Conn {
     /// reset. Who closes while the answer is on its way sends a FIN, and a reset when the answer arrives.
     async fn was_it_read(&mut self, mut reset: bool) {
         let Some(given) = self.owed.take_given() else { return };
-        let still_rests =
-            self.timer.as_ref().map(|t| t.deadline().into_std().saturating_duration_since(Instant::now()));
+        let still_rests = self.timer.due().map(|due| due.saturating_duration_since(Instant::now()));
         let lately = |left| left + CROSSING >= Duration::from_secs(KEEP_ALIVE_SECS.into());
         if !reset && still_rests.is_some_and(lately) && given.matters() {
             reset = self.wire.is_reset_within(CROSSING).await;
@@ -398,10 +401,10 @@ impl Conn {
     /// Sets the timer that fits: for the rest of a request, for the next one, or none while one waits.
     fn wind(&mut self) {
         if !self.owed.is_empty() {
-            self.timer = None;
-        } else if self.timer.is_none() {
+            self.timer.stop();
+        } else if self.timer.due().is_none() {
             let secs = if self.reader.is_empty() { KEEP_ALIVE_SECS } else { self.world.config.limits.head_secs };
-            self.timer = Some(Box::pin(sleep(Duration::from_secs(secs.into()))));
+            self.timer.wind(Duration::from_secs(secs.into()));
         }
     }
 
@@ -420,7 +423,7 @@ impl Conn {
             match read {
                 Poll::Ready(Ok(Some(()))) => {
                     if was_empty && self.owed.is_empty() {
-                        self.timer = None; // from now on the time for one request runs
+                        self.timer.stop(); // from now on the time for one request runs
                     }
                     drop(self.owed.take_given()); // whoever says something has read what it was told
                     return Poll::Ready(Wake::Input);
@@ -433,8 +436,7 @@ impl Conn {
                 Poll::Pending => {}
             }
         }
-        let timer = self.timer.as_mut().map(|timer| timer.as_mut().poll(cx));
-        if timer == Some(Poll::Ready(())) { Poll::Ready(Wake::TimeUp) } else { Poll::Pending }
+        self.timer.poll(cx).map(|()| Wake::TimeUp)
     }
 }
 
