@@ -144,7 +144,7 @@ impl Asked<'_> {
             "/stream" => Form::Stream,
             "/sse" => Form::Sse,
             "/iframe" => Form::Iframe,
-            _ => Form::Poll(params.callback()?.map(Into::into)),
+            _ => Form::Poll(params.callback()?.map(|cb| Box::new(cb.into()))),
         };
         Ok(Asked::Subscribe(form, Ask::of(params)?))
     }
