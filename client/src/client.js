@@ -104,7 +104,8 @@ export function client(world, options) {
   };
   const failed = ({ ref, code, detail, retry }) => {
     const error = new HeraldError(code, detail, retry, ref);
-    if (outbox._refuse(error)) set('again', AGAIN_MS * (1 + world._random()), flush);
+    // What bounced was sent: the promise was kept, and whose word it is nobody knows.
+    if (code !== 'bounced' && outbox._refuse(error)) set('again', AGAIN_MS * (1 + world._random()), flush);
     else emit('error', error);
     flush();
   };

@@ -165,7 +165,7 @@ fn what_is_kept_always_is_durable_before_anybody_has_it() {
     assert_eq!(numbered(&desk), [(None, "4".into())], "nothing is on its way: straight through");
     // what is not kept is nobody's gain
     town.failures.push_back(StoreError::Busy);
-    assert_eq!(push(&mut town, "x", always()).state, SendtoState::Full);
+    assert_eq!(push(&mut town, "x", always()).state, SendtoState::Failed, "a busy store is no full user");
     assert_eq!(numbered(&desk), []);
 }
 
@@ -320,6 +320,58 @@ fn a_newer_message_takes_the_place_of_one_that_waits() {
     let desk = town.bind("bob", "desk");
     town.send(&desk, "<presence/>");
     assert_eq!(desk.bodies(), ["first", "10", "last"]);
+}
+
+#[test]
+fn what_made_room_for_a_newer_one_is_not_counted_twice() {
+    let (mut town, _) = house();
+    let page = town.follow("bob", "page");
+    let score = || Terms { collapse: Some(CompactString::const_new("score")), ..Terms::keep(Keep::Always) };
+    for n in 1..=10 {
+        push(&mut town, &n.to_string(), score());
+    }
+    assert_eq!(pending(&town, "bob"), ["10"]);
+    for read in [5, 9] {
+        town.read_to(&page, read);
+        town.pass(Duration::from_secs(1));
+    }
+    assert_eq!(pending(&town, "bob"), ["10"], "nobody has said that it has this one");
+    town.drop(&page);
+    let phone = town.bind("bob", "phone");
+    town.send(&phone, "<presence/>");
+    assert_eq!(phone.bodies(), ["10"]);
+}
+
+#[test]
+fn what_only_a_follower_had_goes_to_who_is_left() {
+    let (mut town, ann) = house();
+    push(&mut town, "kept", Terms::default());
+    let phone = town.login("bob", "phone");
+    let page = town.follow("bob", "page");
+    // For the page alone, as far as its sender knows; the phone has not said that it has the first.
+    chat(&mut town, &ann, "bob@house.example/page", "2");
+    town.ack(&phone, 1);
+    town.drop(&page);
+    assert_eq!(phone.bodies(), ["2"]);
+    town.ack(&phone, 2);
+    assert_eq!(pending(&town, "bob"), [""; 0]);
+}
+
+#[test]
+fn there_is_room_again_however_often_it_was_looked_for() {
+    let settings = Settings { offline_max: 2, ..Settings::new(DOMAIN) };
+    let mut town = Town::with(&["bob"], settings, herald_session::Modules::builder().add(KeepAll).build());
+    for secs in [60, 1] {
+        let terms = Terms { expires_ms: Some(town.now.unix_ms + secs * 1_000), ..Terms::default() };
+        assert_eq!(push(&mut town, "x", terms).state, SendtoState::Stored);
+    }
+    let expire = |town: &mut Town| town.shelves.get_mut("bob").unwrap().kept.pop();
+    expire(&mut town);
+    assert_eq!(push(&mut town, "y", Terms::default()).state, SendtoState::Stored);
+    assert_eq!(push(&mut town, "z", Terms::default()).state, SendtoState::Full);
+    expire(&mut town);
+    town.pass(Duration::from_secs(61));
+    assert_eq!(push(&mut town, "z", Terms::default()).state, SendtoState::Stored);
 }
 
 #[test]

@@ -15,11 +15,16 @@ use std::net::IpAddr;
 const PSUB: &str = "/psub";
 const PATHS: [&str; 9] = [PSUB, "/push", "/pub", "/broadcast", "/sign", "/close", "/clear", "/info", "/check"];
 
-/// Who may ask them: holders of a key for pushes, and whoever asks from an address of `comet.operators`.
+/// Who may ask them: holders of a key for what they are, and whoever asks from an address of `comet.operators`. With
+/// what `/sign` gives, all of a user's messages can be read, as with a login token.
 pub fn needs(pattern: &str) -> Option<Needs> {
-    PATHS
-        .contains(&pattern)
-        .then_some(Needs::KeyOrAddress(Scope::Push, |config, peer| config.comet.operators.contains(peer)))
+    let scope = match pattern {
+        "/push" | "/pub" | "/broadcast" => Scope::Push,
+        "/sign" | "/close" | "/clear" => Scope::Users,
+        PSUB | "/info" | "/check" => Scope::PresenceRead,
+        _ => return None,
+    };
+    Some(Needs::KeyOrAddress(scope, |config, peer| config.comet.operators.contains(peer)))
 }
 
 /// All of them, by GET and POST.

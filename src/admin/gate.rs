@@ -45,7 +45,7 @@ fn check(request: &ServiceRequest, state: &State, in_work: u32) -> Result<(), Pr
     }
     let caller = state.keyring.caller(request.headers(), is_ejabberds(request));
     let needs = match needs {
-        Some(Needs::Command) => ejabberd::scope(request.path()).map(Needs::Key),
+        Some(Needs::Command) => ejabberd::scope(request.match_info().as_str()).map(Needs::Key),
         needs => needs,
     };
     match (&caller, needs) {
@@ -77,7 +77,7 @@ fn check(request: &ServiceRequest, state: &State, in_work: u32) -> Result<(), Pr
 
 /// What is asked needs; `None`: there is no such thing, and whoever has a key is told so.
 fn needs(request: &ServiceRequest) -> Option<Needs> {
-    let pattern = request.match_pattern()?;
+    let pattern = pattern(request)?;
     let asked = |e: &&Endpoint| {
         e.path == pattern
             && (e.method == *request.method() || e.method == Method::GET && *request.method() == Method::HEAD)
@@ -86,7 +86,13 @@ fn needs(request: &ServiceRequest) -> Option<Needs> {
 }
 
 fn is_ejabberds(request: &ServiceRequest) -> bool {
-    request.match_pattern().is_some_and(|pattern| ejabberd::is_ours(&pattern))
+    pattern(request).is_some_and(|pattern| ejabberd::is_ours(&pattern))
+}
+
+/// What the router is going to find. It looks at the path without %XX, and so do we: [`ServiceRequest::match_pattern`]
+/// looks at it as it was written, and would find nothing to ask a key for at `/api/v1/key%73`.
+fn pattern(request: &ServiceRequest) -> Option<String> {
+    request.resource_map().match_pattern(request.match_info().as_str())
 }
 
 fn peer(request: &ServiceRequest) -> IpAddr {

@@ -90,10 +90,11 @@ pub async fn change(
 /// Removes an account and all that is kept for it, and ends its sessions.
 pub async fn delete(state: web::Data<State>, uid: web::Path<String>) -> Result<HttpResponse, Problem> {
     let user = user(&uid, &state)?;
-    if !ask(|then| state.store.delete_account(&user, then)).await? {
+    let was_there = ask(|then| state.store.delete_account(&user, then)).await?;
+    state.sessions.account_deleted(&user).await; // also when a request before was cut off here
+    if !was_there {
         return Err(Problem::no_such_user(&uid));
     }
-    state.sessions.account_deleted(&user).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -256,8 +256,8 @@ settings! {
         /// Who may subscribe: "token", whoever has one from `/sign`; "none", everybody to everything; "off",
         /// nobody: these calls are not there.
         auth: CometAuth = CometAuth::Token;
-        /// Addresses that may ask the operator's calls without a key. Everybody else brings one with the scope
-        /// `push`, or the operator's token.
+        /// Addresses that may ask the operator's calls without a key. Everybody else brings one (`docs/icomet.md`
+        /// says with which scope), or the operator's token.
         operators: Networks = Networks::none();
         /// A subscriber to whom nothing was said for so long gets a `noop`, which for a poll is the answer.
         polling_timeout_secs: u32 = 30, 1..3_600 "seconds";

@@ -4,6 +4,7 @@
 use super::schema::Bounds;
 use super::value::{Value, quoted, string};
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use toml::de::DeValue;
 
@@ -56,7 +57,7 @@ macro_rules! server_url {
                 Ok(Some($name { text: text.into(), parsed }))
             }
             fn show(&self) -> String {
-                quoted(self.as_ref().map_or("", |url| &url.text))
+                quoted(&self.as_ref().map_or_else(String::new, |url| without_password(&url.text)))
             }
             fn kind(_: &Bounds) -> String {
                 concat!("an address such as \"", $example, "\", or \"\" for none").into()
@@ -81,6 +82,9 @@ server_url! {
         })?;
         if config.get_hosts().is_empty() {
             return Err("it names no host".into());
+        }
+        if config.get_password().is_some() && !has_password(text) {
+            return Err("its password is not where RFC 3986 has it: USER:PASSWORD@, or in a file of its own".into());
         }
         if config.get_user().is_none() { Err("it names no user".into()) } else { Ok(config) }
     }
@@ -131,6 +135,24 @@ impl Value for TableName {
 
 /// Has its authority a colon before the @ (RFC 3986 section 3.2.1)?
 fn has_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
+    password(url).is_some()
+}
+
+/// What others may see of it.
+fn without_password(url: &str) -> String {
+    let mut shown = url.to_owned();
+    if let Some(place) = password(url) {
+        shown.replace_range(place, "***");
+    }
+    shown
+}
+
+/// Where its password is.
+fn password(url: &str) -> Option<Range<usize>> {
+    let from = url.find("://")? + 3;
+    let authority = url[from..].split(['/', '?', '#']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    let (name, word) = user.split_once(':')?;
+    let at = from + name.len() + 1;
+    (!word.is_empty()).then(|| at..at + word.len())
 }

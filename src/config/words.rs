@@ -77,7 +77,9 @@ impl Value for Option<WebAddress> {
         if text.is_empty() {
             return Err(format!("it is empty; {}", must()));
         }
-        WebAddress::parse(text).map(Some).ok_or_else(|| format!("{text:?} is no such address; {}", must()))
+        // One with a password in it is refused here: that is not repeated.
+        let shown = if text.contains('@') { "it".to_owned() } else { format!("{text:?}") };
+        WebAddress::parse(text).map(Some).ok_or_else(|| format!("{shown} is no such address; {}", must()))
     }
     fn show(&self) -> String {
         toml::Value::String(self.as_ref().map(|a| a.0.clone()).unwrap_or_default()).to_string()

@@ -151,7 +151,10 @@ impl AmqpLink {
         ] {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
         }
-        let properties = delivery.properties.clone().with_headers(headers).with_delivery_mode(2);
+        if let Some(user) = delivery.properties.user_id() {
+            headers.insert("x-herald-user-id".into(), AMQPValue::LongString(user.as_str().into()));
+        }
+        let properties = lasting(&delivery.properties).with_headers(headers).with_delivery_mode(2);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, key) = (self.dead.as_str().into(), delivery.routing_key.clone());
         let confirm = self.channel.basic_publish(exchange, key, options, &delivery.data, properties).await?.await?;
@@ -195,6 +198,28 @@ impl Link for AmqpLink {
     async fn close(self) {
         let _ = self.connection.close(200, "OK".into()).await; // the broker sees that we are gone
     }
+}
+
+/// As they came, but for how long it lives, and for who sent it: a broker takes no name there but our own.
+fn lasting(of: &lapin::BasicProperties) -> lapin::BasicProperties {
+    let mut to = lapin::BasicProperties::default();
+    macro_rules! copy {
+        ($($property:ident $with:ident),*) => {
+            $(if let Some(value) = of.$property() { to = to.$with(value.clone()); })*
+        };
+    }
+    copy!(
+        content_type with_content_type,
+        content_encoding with_content_encoding,
+        priority with_priority,
+        correlation_id with_correlation_id,
+        reply_to with_reply_to,
+        message_id with_message_id,
+        timestamp with_timestamp,
+        kind with_type,
+        app_id with_app_id
+    );
+    to
 }
 
 /// Whom a payload is for; `None`: it says so itself.

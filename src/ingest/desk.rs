@@ -73,7 +73,9 @@ impl Desk {
         };
         // Whoever names the request knows best what would be the same one; else its name at its source.
         let once = sendto.key.as_ref().map(|key| format!("{}:key:{key}", self.kind.as_str())).or(item.name.clone());
-        sendto.push.terms.once = once.map(Into::into);
+        // Without any name it gets one here: it may have to be tried again for one receiver of many.
+        let ours = || getrandom::u64().ok().map(|n| format!("{}:try:{n:016x}", self.kind.as_str()));
+        sendto.push.terms.once = once.or_else(ours).map(Into::into);
         Ok(Order(Arc::new(sendto)))
     }
 
@@ -94,7 +96,7 @@ impl Desk {
     /// Carries it out, once; `tries`: how often there was no room for it before.
     pub async fn carry_out(&self, order: &Order, tries: u32) -> Tried {
         let tried = match sendto::deliver(&self.sessions, Sendto::clone(&order.0)).await {
-            Ok(done) => self.judge(&order.0.to, &done, tries),
+            Ok(done) => self.judge(&order.0, &done, tries),
             Err(Undelivered::NoSuchGroup(group)) => Tried::Finished(Fate::Dead(format!("there is no group {group:?}"))),
             Err(Undelivered::Store(_)) => Tried::Later,
         };
@@ -106,13 +108,16 @@ impl Desk {
         tried
     }
 
-    fn judge(&self, to: &Target, done: &Done, tries: u32) -> Tried {
+    fn judge(&self, sendto: &Sendto, done: &Done, tries: u32) -> Tried {
+        let to = &sendto.to;
+        // What is not kept has no memory of who has it: of many, the full ones are not waited for.
+        let may_wait = matches!(to, Target::User(_)) || sendto.push.terms.keep != Keep::Never;
         if done.results.iter().any(|r| r.repeated) {
             self.kind.count(What::Repeated);
         }
         let any = |state| done.counts.iter().any(|(s, _)| *s == state);
         let full = any(SendtoState::Full);
-        if any(SendtoState::Failed) || (full && tries + 1 < self.tries_max && !self.is_given_up(done)) {
+        if any(SendtoState::Failed) || (full && may_wait && tries + 1 < self.tries_max && !self.is_given_up(done)) {
             return Tried::Later;
         }
         self.note(done);

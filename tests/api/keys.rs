@@ -73,6 +73,15 @@ fn each_scope_opens_its_part_and_no_other() {
         ("POST", "/api/get_presence/v2", "presence:read"),
         ("POST", "/api/register", "users"),
         ("POST", "/api/get_offline_count", "history:read"),
+        // The same ones, written in another way.
+        ("POST", "/api/v1/key%73", "admin"),
+        ("GET", "/api/v1/%68istory", "history:read"),
+        ("POST", "/api/%72egister", "users"),
+        ("POST", "/api/get_presence/v%32", "presence:read"),
+        ("GET", "/push", "push"),
+        ("GET", "/info", "presence:read"),
+        ("GET", "/sig%6e", "users"),
+        ("GET", "/clear", "users"),
     ] {
         for (scope, key) in scopes.iter().zip(&keys) {
             let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];

@@ -235,7 +235,12 @@ fn old_http_and_what_is_not_there() {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(!head.contains("chunked"), "{head}");
     assert_eq!(body, message("next_seq", "a", 1, "") + "\n");
+    // It ends with the connection, whatever the client would like better.
+    let mut old = Conn::to(&herald);
+    old.send(b"GET /poll?cname=a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+    assert!(old.rest().ends_with(&(message("next_seq", "a", 1, "") + "\n")));
     let mut conn = Conn::to(&herald);
+    assert_eq!(conn.ask("/poll?cname=a&from=http://shop.example/x").1, message("next_seq", "a", 1, "") + "\n");
     assert_eq!(conn.ask("/ping?cb=f").1, "f({\"type\":\"ping\",\"sub_timeout\":30});\n");
     assert_eq!(conn.ask("/ping").1, "icomet_cb({\"type\":\"ping\",\"sub_timeout\":30});\n");
     for (path, status) in

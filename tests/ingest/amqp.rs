@@ -86,7 +86,12 @@ fn what_cannot_be_carried_out_is_put_aside_with_the_reason(rabbit: &Rabbit) {
         };
         let key = "one"; // of the default exchange: the queue's name
         for (exchange, key, said, properties) in [
-            ("one.push", "push.nobody", "hello", plain()),
+            (
+                "one.push",
+                "push.nobody",
+                "hello",
+                plain().with_user_id("guest".into()).with_expiration("3600000".into()).with_app_id("shop".into()),
+            ),
             ("", key, "no json", plain()),
             ("", key, r#"{"to": "user0"}"#, plain()),
             ("", key, r#"{"to": "user0", "bodi": "x"}"#, plain()),
@@ -113,6 +118,16 @@ fn what_cannot_be_carried_out_is_put_aside_with_the_reason(rabbit: &Rabbit) {
             let headers = delivery.properties.headers().clone().expect("there are headers");
             let AMQPValue::LongString(reason) = &headers.inner()["x-herald-reason"] else { panic!("{headers:?}") };
             reasons.push(format!("{}: {reason}", String::from_utf8_lossy(&delivery.data)));
+            if delivery.data == b"hello" {
+                // A broker takes nobody else's name from us, and the dead have time.
+                let AMQPValue::LongString(sent_by) = &headers.inner()["x-herald-user-id"] else {
+                    panic!("{headers:?}")
+                };
+                let properties = &delivery.properties;
+                let app = properties.app_id().as_ref().map(|app| app.as_str());
+                assert_eq!((sent_by.as_bytes(), app), (&b"guest"[..], Some("shop")));
+                assert!(properties.user_id().is_none() && properties.expiration().is_none(), "{properties:?}");
+            }
         }
         reasons.sort();
         expect_test::expect![[r#"
@@ -137,12 +152,21 @@ fn no_more_is_taken_than_there_is_room_for_and_nothing_overtakes(rabbit: &Rabbit
          queue = 'two'\nexchange = 'two.push'\n"
     ));
     home.user("user0", "secret");
+    home.user("user1", "secret");
     let herald = home.start();
     scene::until(&herald, CONNECTED, |n| n == 1);
     block_on(async {
         let (_connection, channel) = connect(&url).await.expect("it is there");
         for n in 0..40 {
-            let confirm = put(&channel, "two.push", "push.user0", &format!("{n}"), BasicProperties::default()).await;
+            // The one that is tried again is for somebody else too, who has room.
+            let mut properties = BasicProperties::default();
+            if n == 3 {
+                let both = ["user0", "user1"].map(|u| AMQPValue::LongString(u.into())).to_vec();
+                let mut table = FieldTable::default();
+                table.insert("x-uids".into(), FieldArray::from(both).into());
+                properties = properties.with_headers(table);
+            }
+            let confirm = put(&channel, "two.push", "push.user0", &format!("{n}"), properties).await;
             assert!(confirm.expect("it is sent").await.expect("it is there").is_ack());
         }
     });
@@ -153,6 +177,8 @@ fn no_more_is_taken_than_there_is_room_for_and_nothing_overtakes(rabbit: &Rabbit
     assert!(waiting.contains("two\t29\t8\n"), "{waiting}");
     let wanted: Vec<String> = (0..40).map(|n| n.to_string()).collect();
     assert_eq!(scene::kept(&herald, "user0", "39"), wanted);
+    let said = herald.api("GET", "/api/v1/history?uid=user1", None);
+    assert_eq!(said.json["items"].as_array().map(Vec::len), Some(1), "once: {}", said.text);
 }
 
 fn a_wrong_password_is_told_without_it_and_a_right_one_is_taken_when_it_is_there(rabbit: &Rabbit) {

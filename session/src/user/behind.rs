@@ -87,7 +87,9 @@ impl User {
         tracing::debug!(user = %self.jid, waiting, "a connection is behind");
         // Nothing that has to be kept was handed to it since it was behind before, unless all from then was.
         let has_place = self.reserved_at(binding).is_some_and(|first| !self.is_given_behind(first));
-        if waiting > 0 && !has_place {
+        // Who follows the log may read beyond that place: then what comes back comes as new.
+        let is_followed = self.resources.iter().any(|r| r.follows);
+        if waiting > 0 && !has_place && !is_followed {
             // Should the connection give back what it has, that belongs before what is kept from now on.
             self.ask_store(Query::Reserve(waiting), move |user, _, answer| match answer {
                 Ok(Answer::Reserved(first)) => user.reserve(binding, first, waiting),

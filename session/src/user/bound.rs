@@ -100,6 +100,12 @@ impl User {
             self.resources.pop();
             return;
         }
+        if link.transport.follows()
+            && let Some(keeping) = &mut self.keeping
+        {
+            keeping.reserved.clear(); // it reads beyond those places
+            self.end_keeping();
+        }
         self.watch(|_| Event::SessionUp { jid, link });
         let shared = self.shared.clone();
         for hook in &shared.modules.bound {

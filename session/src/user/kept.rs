@@ -193,7 +193,9 @@ impl User {
             Some(_) if is_storing => {}
             Some(giving) => {
                 let passed = giving.passed;
-                self.kept = passed + self.handed(); // the store has said that there is nothing behind
+                // The store has said that there is nothing behind.
+                let followed = self.keeping.as_ref().map_or(0, |k| k.handed.followed());
+                self.kept = (passed + self.handed()).saturating_add(u32::try_from(followed).unwrap_or(u32::MAX));
                 self.end_giving();
                 self.end_reservations(binding, u64::MAX); // what the connection had before that is delivered, too
             }
@@ -248,6 +250,9 @@ impl User {
     /// the next.
     pub(super) fn give_out_again(&mut self) {
         self.take_from_gone();
+        if let Some(giving) = self.giving_mut() {
+            giving.more = true; // what only a follower had that is gone now
+        }
         if let Some(binding) = self.giving().map(|g| g.binding)
             && self.place_of(binding).is_none()
         {

@@ -82,10 +82,18 @@ impl Handed {
         }
     }
 
-    fn follow(&mut self, id: u64) {
+    fn follow(&mut self, id: u64, max: usize) {
         if let Err(place) = self.followed.binary_search(&id) {
             self.followed.insert(place, id);
         }
+        if self.followed.len() > max {
+            self.followed.remove(0); // gone from the store, too, or taken by a newer one
+        }
+    }
+
+    /// How many are in the hands of followers alone, and acknowledged by nobody.
+    pub(super) fn followed(&self) -> usize {
+        self.followed.iter().filter(|id| !self.has(**id)).count()
     }
 
     fn ack(&mut self, id: u64, holder: Binding) -> Known {
@@ -169,8 +177,8 @@ impl User {
         let Storable { parcel, ticket, at_ms, why, is_pending } = what;
         let (takers, followers) = self.takers_of_logged(&parcel, ticket.as_ref());
         // Pages are being given out: it comes with the next, or came with the last. And behind what a leaving
-        // connection gives back.
-        let by_pages = self.leaving.is_some() || takers.iter().any(|b| self.is_paging(*b, id));
+        // connection gives back; and when there is room, to one that is behind.
+        let by_pages = self.leaving.is_some() || takers.iter().any(|b| self.is_behind(*b) || self.is_paging(*b, id));
         let has_it = |b: &Binding| self.keeping.as_ref().is_some_and(|k| k.handed.holds(id, *b));
         let takers: SmallVec<[Binding; 4]> = takers.into_iter().filter(|b| !by_pages && !has_it(b)).collect();
         let count = takers.len() + followers.len();
@@ -188,10 +196,11 @@ impl User {
             ..Delivery::new(stanza.clone())
         };
         if is_pending {
+            let max = self.settings().offline_max as usize;
             let handed = &mut self.keeping.get_or_insert_default().handed;
             takers.iter().for_each(|holder| handed.add(id, *holder));
             if !followers.is_empty() {
-                handed.follow(id);
+                handed.follow(id, max);
             }
         }
         for follower in followers {
@@ -211,7 +220,7 @@ impl User {
         if by_pages { self.kept_one() } else { self.go_on() }
     }
 
-    /// The resources that are picked, without those that do not take it now, and all followers.
+    /// The resources that are picked, and all followers.
     fn takers_of_logged(
         &self,
         parcel: &Parcel,
@@ -222,7 +231,7 @@ impl User {
             Choice::Resources(places) => places.into_iter().map(|place| &self.resources[place]).collect(),
             _ => Vec::new(), // whom it was for has gone meanwhile: it waits for the next
         };
-        let takers = takers.into_iter().filter(|r| !r.follows && !self.is_behind(r.binding));
+        let takers = takers.into_iter().filter(|r| !r.follows);
         let followers = self.resources.iter().filter(|r| r.takes_log() && Some(&r.resource) != excluded);
         (takers.map(|r| r.binding).collect(), followers.map(|r| r.binding).collect())
     }
@@ -256,7 +265,8 @@ impl User {
 
     /// A follower says how far its client has read.
     pub(super) fn read_to(&mut self, now: Now, id: u64) {
-        if self.kept == 0 {
+        let nothing_is_out = self.keeping.as_ref().is_none_or(|k| k.handed.is_empty());
+        if self.kept == 0 && !self.is_loose && nothing_is_out {
             return; // nothing is pending
         }
         let keeping = self.keeping.get_or_insert_default();
@@ -307,7 +317,9 @@ impl User {
         }
         match answer {
             Ok(pending) => {
-                self.recount(pending); // too many, when answers to what was asked before come later; never too few
+                // Too many, when answers to what was asked before come later; never too few.
+                self.recount(pending);
+                self.is_loose = true;
             }
             Err(why) => {
                 tracing::warn!(user = %self.jid, %why, "what a client has read is not marked, and may come again");

@@ -121,10 +121,8 @@ impl User {
                     user.recount(pending);
                 }
                 user.is_loose = false;
-                if user.kept >= user.settings().offline_max {
-                    // They may expire yet: until then so many are refused without a look.
-                    user.wake_at(now.at + Duration::from_secs(RECOUNT_SECS), |user, _| user.is_loose = true);
-                }
+                // Those left may expire yet: until then so many are refused without a look.
+                user.wake_at(now.at + Duration::from_secs(RECOUNT_SECS), |user, _| user.is_loose = true);
                 user.keep(now, parcel, expires_ms, ticket, why);
             });
         }
@@ -161,9 +159,12 @@ impl User {
 
     /// So many are pending, and the store may have more in hand.
     pub(super) fn recount(&mut self, pending: u64) {
+        if self.waiting.is_some() {
+            return; // that may be a message, and not be among them
+        }
         let storing = self.keeping.as_ref().map_or(0, |k| k.storing.len());
         let at_most = usize::try_from(pending).unwrap_or(usize::MAX).saturating_add(storing);
-        self.kept = self.kept.min(u32::try_from(at_most).unwrap_or(u32::MAX));
+        self.kept = u32::try_from(at_most).unwrap_or(u32::MAX);
     }
 
     /// The store has answered. Answers that were waited for overtake others; they are taken in the order of the
@@ -287,7 +288,6 @@ fn new_message(
 
 fn state_of_failure(why: &StoreError) -> SendtoState {
     match why {
-        StoreError::Busy => SendtoState::Full,
         StoreError::NoAccount => SendtoState::NoSuchUser,
         _ => SendtoState::Failed,
     }

@@ -54,9 +54,8 @@ pub async fn unregister(state: &State, with: &Arguments) -> Result<Answer, Refus
     if !is_ours(state, with) {
         return Err(Refused::words(400, "Unknown virtual host"));
     }
-    if let Some(user) = named(state, with)
-        && ask(|then| state.store.delete_account(&user, then)).await?
-    {
+    if let Some(user) = named(state, with) {
+        ask(|then| state.store.delete_account(&user, then)).await?;
         state.sessions.account_deleted(&user).await;
     }
     Ok(Answer::Text(String::new()))

@@ -213,7 +213,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
 
 /// The path of a request target in origin form or absolute form (RFC 9112 section 3.2).
 fn path_of(target: &str) -> &str {
-    let target = match target.split_once("://") {
+    let target = match target.split_once("://").filter(|_| !target.starts_with('/')) {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
         None => target,
     };

@@ -288,7 +288,9 @@ impl Conn {
             // Nothing is read meanwhile: the address has sent too much in all.
             Box::pin(sleep_until(until.into())).await;
         }
-        let (keep_alive, takes_gzip, direct) = (head.keep_alive, head.takes_gzip, head.forwarded.is_none());
+        // In HTTP/1.0 an answer that writes itself ends where the connection does.
+        let keep_alive = head.keep_alive && (head.http_1_1 || !comet::is_path(&head.path));
+        let (takes_gzip, direct) = (head.takes_gzip, head.forwarded.is_none());
         let with_body = head.method != Method::Head;
         let reply = match self.serves {
             Serves::Clients => route(&self.world, via, head, body).await,

@@ -3,7 +3,8 @@
 //!
 //! Nobody logs in to ask, so they are for whoever sits at this machine (`http.demo`): connections from loopback, a
 //! `Host` that names this machine (a name of somebody else's that leads here is refused: DNS rebinding), an `Origin`
-//! that is the same, and no word of a proxy in between, whose clients are anybody. What is made is marked, removed
+//! that is the same, and no word of a proxy in between, whose clients are anybody
+//! (HTTP/1.0 is such a word: no browser speaks it, and nginx does by default). What is made is marked, removed
 //! after a day, and never more than [`ACCOUNTS_MAX`]; nobody else's account can be sent to.
 
 use crate::accounts;
@@ -81,7 +82,7 @@ fn guard(demo: Demo, via: Via, head: &Head) -> Result<(), &'static str> {
     if demo == Demo::Off {
         return Err("the demo is off (http.demo)");
     }
-    if !via.peer.is_loopback() || head.proxied {
+    if !via.peer.is_loopback() || head.proxied || !head.http_1_1 {
         return Err("the demo is for connections from this machine only, with no proxy in between");
     }
     let host = named.host.as_deref().filter(|host| is_here(host));

@@ -176,6 +176,7 @@ impl Live {
                         Err(end) => state.session.entered(Err(end)),
                     });
                 }
+                (Up::Leave(end), _) => self.tell(|state, _| state.session.close(end)),
                 // Nobody is there any more who could want it.
                 (_, None) => {}
                 (Up::Stanza(stanza), Some(seat)) => {
@@ -260,7 +261,7 @@ impl Live {
     /// Its connection is gone, or nobody asks for it any more.
     pub(super) fn leave(&self, code: Code) {
         self.tell(|state, _| {
-            state.session.close(End::new(code, ""));
+            state.session.leave(End::new(code, ""));
             if let Some(slot) = state.armed.take() {
                 self.world.page.deadlines.take_back(slot, &self.myself);
             }

@@ -153,7 +153,12 @@ impl Live {
             if polls.waiting.len() >= WAITING_MAX {
                 return None;
             }
+            if state.session.is_full() && polls.unread.is_some() && !envelope.frames.is_empty() {
+                state.session.close(End::new(Code::Slow, "what was sent was not taken"));
+            }
             polls.dismiss();
+            // Before what else it says: it may be its last word.
+            polls.acked(envelope.ack.unwrap_or(0), &mut state.session);
             let seq = envelope.seq.unwrap_or(polls.seq.saturating_add(1));
             let frames = envelope.frames.iter().map(|frame| frame.get().into());
             if seq == polls.seq.saturating_add(1) {
@@ -171,7 +176,6 @@ impl Live {
                     polls.early.push((seq, frames.collect()));
                 }
             }
-            polls.acked(envelope.ack.unwrap_or(0), &mut state.session);
             polls.tickets = polls.tickets.wrapping_add(1);
             let until = now + Duration::from_secs(wait.into());
             polls.waiting.push(Waiter { ticket: polls.tickets, until, waker: None, answer: None });

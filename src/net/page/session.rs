@@ -80,6 +80,8 @@ pub(super) enum Up {
     History(Option<String>, Slice),
     /// The client has all up to this number.
     ReadTo(u64),
+    /// The client goes.
+    Leave(End),
 }
 
 /// Who wants to come in.
@@ -238,7 +240,7 @@ impl Session {
         let mut reference = None;
         let up = match asked {
             Asked::Ping => return self.say(&Said::Pong),
-            Asked::Bye => return self.close(End::new(Code::Bye, "")),
+            Asked::Bye => return self.leave(End::new(Code::Bye, "")),
             Asked::Hello(_) if !matches!(self.phase, Phase::Stranger) => {
                 return self.error(None, "invalid", "hello was said", false);
             }
@@ -420,7 +422,7 @@ impl Session {
 
     /// What the client wanted to read; `None`: the store failed.
     pub fn history(&mut self, reference: Option<&str>, page: Option<Page>) {
-        let Some(page) = page else {
+        let Some(page) = page.filter(|_| !self.is_full()) else {
             return self.error(reference, "failed", "the history cannot be read now", true);
         };
         let (last, removed_to, complete) = (page.last, page.removed_to, !page.more);
@@ -436,6 +438,14 @@ impl Session {
             self.up = VecDeque::new();
             self.put(end.json());
             self.end = Some(end);
+        }
+    }
+
+    /// The client goes: what it has said before is done first.
+    pub fn leave(&mut self, end: End) {
+        match self.is_in() && self.has_up() {
+            true => self.up.push_back(Up::Leave(end)),
+            false => self.close(end),
         }
     }
 

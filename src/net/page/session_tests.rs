@@ -84,6 +84,24 @@ fn nobody_acknowledges_what_was_not_given_out() {
 }
 
 #[test]
+fn what_was_said_before_goodbye_is_carried_out() {
+    for leave in [|s: &mut Session| s.frame(r#"{"t":"bye"}"#), |s: &mut Session| s.leave(End::new(Code::Bye, ""))] {
+        let mut session = in_at(0, 0);
+        session.frame(r#"{"t":"send","to":"eve","body":"one more"}"#);
+        leave(&mut session);
+        assert!(matches!(session.next_up(), Some(Up::Send(_))));
+        assert!(session.end().is_none());
+        let Some(Up::Leave(end)) = session.next_up() else { panic!("then it goes") };
+        session.close(end);
+        assert_eq!(session.end().map(|end| end.code), Some(Code::Bye));
+        // With nothing to do it goes at once.
+        let mut session = in_at(0, 0);
+        leave(&mut session);
+        assert!(session.end().is_some());
+    }
+}
+
+#[test]
 fn what_comes_before_ready_is_read_from_the_log() {
     let mut session = session();
     session.frame(r#"{"t":"hello","uid":"bob","token":"t"}"#);

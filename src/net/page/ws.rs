@@ -126,6 +126,7 @@ impl Conn {
         }
         if self.slowed.is_none() && !self.live.is_busy() {
             if self.inbox.has_whole_frame() {
+                self.live.heard();
                 self.take(&[]);
                 return Poll::Ready(Ok(Wake::Read));
             }

@@ -166,6 +166,9 @@ impl Conn {
             self.charge(0, frames);
         }
         while let Some((number, slice)) = self.session.wants() {
+            if self.mailbox.is_closed() {
+                break; // the session ends: what is left waits in the log
+            }
             let Some(user) = self.seat.as_ref().map(|seat| seat.jid().to_bare()) else { break };
             match ask(|then| self.world.sessions.store().history(&user, slice, then)).await {
                 Ok(page) => self.session.page(number, Some(page)),

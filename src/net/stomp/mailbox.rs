@@ -59,6 +59,11 @@ impl Mailbox {
         Poll::Ready(Mail { deliveries, missed: state.missed.take(), close: state.close.take() })
     }
 
+    /// Has the session been told to end?
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().close.is_some()
+    }
+
     /// Takes nothing any more.
     pub(super) fn shut(&self) {
         let mut state = self.state.lock();

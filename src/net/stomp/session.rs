@@ -269,6 +269,15 @@ impl Session {
         self.presence()
     }
 
+    /// Somebody wants messages where only presence was wanted: from now on the resource takes them.
+    pub(super) fn show_up(&mut self) -> Option<Stanza> {
+        let was_only_seen = self.seen.is_some_and(|priority| priority < 0);
+        was_only_seen.then(|| {
+            self.seen = Some(0);
+            Stanza::new(Kind::Presence(PresenceType::Available))
+        })
+    }
+
     /// The user is seen while somebody listens here; with a negative priority when nobody takes messages.
     fn presence(&mut self) -> Option<Up> {
         let has = |source| self.subscriptions.iter().any(|known| known.source == source);

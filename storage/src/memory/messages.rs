@@ -135,6 +135,8 @@ impl Messages for Memory {
             let logged = Logged { message, delivered: extra.log_only };
             if !logged.is_over(now) && (self.history.keeps() || !extra.log_only) {
                 account.log.insert(id, logged);
+            } else if extra.log_only && !self.history.keeps() {
+                account.removed_to = id; // whoever was not handed it misses it
             }
             if let Some(to) = self.history.remove_to(id) {
                 account.remove_delivered(|id, _| id <= to);

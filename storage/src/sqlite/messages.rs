@@ -91,6 +91,8 @@ fn append(conn: &Connection, user: &BareJid, message: &NewMessage, history: Rete
     let log_only = message.extra.as_ref().is_some_and(|e| e.log_only);
     if !is_over(message) && (history.keeps() || !log_only) {
         insert(conn, user, id, message, log_only)?;
+    } else if log_only && !history.keeps() {
+        raise_removed_to(conn, user, id)?; // whoever was not handed it misses it
     }
     if let Some(to) = history.remove_to(id as u64) {
         remove_delivered(conn, user, within(to))?;

@@ -46,13 +46,15 @@ pub(super) struct Sweeper {
     expired: Arc<OnceLock<Expired>>,
     /// Where the round through the histories is.
     user: i64,
+    /// And the one through the collapse keys, which follows it.
+    collapsed: i64,
     /// When the next round begins.
     round_ms: i64,
 }
 
 impl Sweeper {
     pub(super) fn new(history: Retention, expired: Arc<OnceLock<Expired>>) -> Sweeper {
-        Sweeper { history, expired, user: 0, round_ms: 0 }
+        Sweeper { history, expired, user: 0, collapsed: 0, round_ms: 0 }
     }
 
     /// Removes some; says when to come again.
@@ -135,7 +137,9 @@ impl Sweeper {
         for _ in 0..USERS_MAX {
             let next = "SELECT user FROM inbox WHERE user > ?1 ORDER BY user LIMIT 1";
             let Some(user) = conn.prepare_cached(next)?.query_row([self.user], |row| row.get(0)).optional()? else {
-                forget_collapsed(conn)?;
+                if self.forget_collapsed(conn)? {
+                    return Ok(true);
+                }
                 self.user = 0;
                 self.round_ms = now.saturating_add(ROUND_MS);
                 return Ok(false);
@@ -144,6 +148,23 @@ impl Sweeper {
                 return Ok(true);
             }
             self.user = user;
+        }
+        Ok(true)
+    }
+
+    /// Collapse keys whose message is gone, of some users. Is there more of it right now?
+    fn forget_collapsed(&mut self, conn: &Connection) -> Result<bool, StoreError> {
+        for _ in 0..USERS_MAX {
+            let next = "SELECT user FROM collapse WHERE user > ?1 ORDER BY user LIMIT 1";
+            let Some(user) = conn.prepare_cached(next)?.query_row([self.collapsed], |row| row.get(0)).optional()?
+            else {
+                self.collapsed = 0;
+                return Ok(false);
+            };
+            let sql = "DELETE FROM collapse WHERE user = ?1 AND NOT EXISTS
+                         (SELECT 1 FROM inbox WHERE inbox.user = collapse.user AND inbox.id = collapse.id)";
+            conn.prepare_cached(sql)?.execute([user])?;
+            self.collapsed = user;
         }
         Ok(true)
     }
@@ -173,14 +194,6 @@ fn aged_of(conn: &Connection, user: i64, cutoff_ms: i64) -> Result<usize, StoreE
         })?;
     }
     Ok(old.len())
-}
-
-/// Collapse keys whose message is gone.
-fn forget_collapsed(conn: &Connection) -> Result<(), StoreError> {
-    let sql = "DELETE FROM collapse WHERE NOT EXISTS
-                 (SELECT 1 FROM inbox WHERE inbox.user = collapse.user AND inbox.id = collapse.id)";
-    conn.prepare_cached(sql)?.execute([])?;
-    Ok(())
 }
 
 fn transaction(conn: &Connection, act: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {

@@ -62,7 +62,7 @@ pub struct Extra {
     /// A second message of this user with the same key within [`ONCE_MS`] is not kept; its answer is the
     /// first one's id.
     pub once: Option<CompactString>,
-    /// In the history only, never pending. Where no history is kept it gets a number and nothing else.
+    /// In the history only, never pending. Where no history is kept it gets a number and is gone: removed.
     pub log_only: bool,
 }
 

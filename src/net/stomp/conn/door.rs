@@ -79,9 +79,13 @@ impl Conn {
         if asked.subscription.source != Source::Push {
             return self.session.subscribed(asked, 0, 0, None);
         }
+        if let (Some(presence), Some(seat)) = (self.session.show_up(), &self.seat) {
+            let _ = seat.send(presence.from(seat.jid().clone())).await; // when the user is gone, we are told so
+            self.world.sessions.sessions_of(&user).await; // it is answered behind the presence
+        }
         let store = self.world.sessions.store().clone();
         let stands = async {
-            // The resource is bound: what is kept from now on is handed over, and what was kept before is read.
+            // The resource takes messages: what is kept from now on is handed over, and what was kept before is read.
             let last = self.last(&user).await?;
             let same = asked.epoch.as_deref().is_none_or(|epoch| epoch == store.epoch());
             Ok::<_, StoreError>(match asked.last_id {
