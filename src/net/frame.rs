@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 /// Payload of a control frame, bytes (section 5.5).
 const CONTROL_BYTES_MAX: usize = 125;
+/// Behind our close frame a larger message is not even waited for.
+const LAST_BYTES_MAX: usize = 256 * 1024;
 /// The longest head of a frame, bytes.
 const HEAD_BYTES_MAX: usize = 14;
 /// Codes that a peer may send in a close frame (section 7.4).
@@ -102,6 +104,16 @@ impl<const BINARY: bool> Inbox<BINARY> {
             };
         }
         Ok(())
+    }
+
+    /// Behind our close frame: has the other side said the same, or what cannot be read? What else it says is dropped.
+    pub(crate) fn hears_close(&mut self, bytes: &[u8]) -> bool {
+        let mut closed = false;
+        let taken = self.take(bytes, LAST_BYTES_MAX, |message| {
+            closed = matches!(message, Message::Close(_));
+            !closed
+        });
+        closed || taken.is_err()
     }
 
     /// One frame, and the message that it completes.

@@ -26,8 +26,6 @@ use std::time::Instant;
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A stream that ended in order (RFC 6455 section 7.4.1).
 const NORMAL: u16 = 1000;
-/// A message behind our close frame is dropped; a larger one is not even waited for, bytes.
-const LAST_BYTES_MAX: usize = 256 * 1024;
 
 /// Where WebSockets of XMPP are opened.
 pub(crate) fn is_path(path: &str) -> bool {
@@ -234,15 +232,7 @@ impl Framing for Ws {
 
     /// RFC 6455 section 7.1.1: the connection ends once both sides have said so.
     fn heard_end(&mut self, bytes: &[u8]) -> bool {
-        let mut closed = self.closed || !self.closing;
-        if !closed {
-            let taken = self.inbox.take(bytes, LAST_BYTES_MAX, |message| {
-                closed |= matches!(message, Message::Close(_));
-                !closed
-            });
-            closed |= taken.is_err();
-        }
-        closed
+        self.closed || !self.closing || self.inbox.hears_close(bytes)
     }
 
     /// A browser answers by itself, also for a page that is hidden.

@@ -74,24 +74,9 @@ enum When {
 
 /// Reads a request. `limits` bound a `stanza`.
 pub fn parse(json: &[u8], limits: &xml::Limits) -> Result<Sendto, Refusal> {
-    read(json, limits, None)
-}
-
-#[allow(dead_code)] // for the ways in besides HTTP
-/// Reads a request that stands beside its target (a routing key, a column): it names none itself.
-pub fn parse_beside(json: &[u8], limits: &xml::Limits, to: Target) -> Result<Sendto, Refusal> {
-    read(json, limits, Some(to))
-}
-
-fn read(json: &[u8], limits: &xml::Limits, beside: Option<Target>) -> Result<Sendto, Refusal> {
     let mut ask: Ask = serde_json::from_slice(json).map_err(|e| Refusal::of(&e))?;
-    let to = match (ask.to.take(), beside) {
-        (Some(_), Some(_)) => return Err(Refusal::invalid("to", "it is named beside the request already")),
-        (Some(to), None) | (None, Some(to)) => to,
-        (None, None) => {
-            return Err(Refusal { words: "missing field `to`".into(), ..Refusal::invalid("to", "") });
-        }
-    };
+    let missing = || Refusal { words: "missing field `to`".into(), ..Refusal::invalid("to", "") };
+    let to = ask.to.take().ok_or_else(missing)?;
     if let Target::Users(uids) = &to {
         check_uids(uids)?;
     }

@@ -13,8 +13,6 @@ mod stanza;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports)] // for the ways in besides HTTP
-pub use ask::parse_beside;
 pub use ask::{Target, parse};
 pub use refusal::{Refusal, Why};
 

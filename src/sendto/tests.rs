@@ -25,9 +25,6 @@ fn who_gets_it() {
     for bad in [json!({}), json!({"all": "x"}), json!({"group": "a", "all": "online"}), json!([]), json!(["a", "a"])] {
         assert!(to(bad.clone()).is_err(), "{bad}");
     }
-    let beside = |request: &str| parse_beside(request.as_bytes(), &LIMITS, Target::Online);
-    assert_eq!(beside(r#"{"body":"x"}"#).expect("a request").to, Target::Online);
-    assert!(beside(r#"{"to":"a","body":"x"}"#).is_err(), "two targets");
 }
 
 #[test]

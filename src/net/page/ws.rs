@@ -24,8 +24,6 @@ const WRITE_BYTES_SOFT: usize = 64 * 1024;
 const FRAMES_MAX: u32 = 64;
 /// A connection that ends in order (RFC 6455 section 7.4.1).
 const NORMAL: u16 = 1000;
-/// Behind our close frame: what is still taken, bytes.
-const LAST_BYTES_MAX: usize = 256 * 1024;
 
 struct Conn {
     wire: Wire,
@@ -61,11 +59,7 @@ pub(crate) fn spawn(world: &Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
             let Conn { wire, inbox, closed, .. } = &mut conn;
             let mut heard = closed.is_some();
             let hear = |bytes: &[u8]| {
-                let taken = inbox.take(bytes, LAST_BYTES_MAX, |message| {
-                    heard |= matches!(message, Message::Close(_));
-                    !heard
-                });
-                heard |= taken.is_err();
+                heard = heard || inbox.hears_close(bytes);
                 heard
             };
             Box::pin(wire.finish(hear)).await;

@@ -25,8 +25,6 @@ use tokio::time::{Sleep, sleep_until};
 
 /// What a frame may have beside its body, bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Behind our close frame: what is still taken, bytes.
-const LAST_BYTES_MAX: usize = 256 * 1024;
 /// What waits to be written while frames are carried out and the log is read, bytes.
 const WRITE_BYTES_SOFT: usize = 64 * 1024;
 /// A client that has promised signs of life is gone after so many times their interval.
@@ -104,11 +102,7 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
             let Conn { wire, inbox, closed, .. } = &mut *conn;
             let mut heard = closed.is_some();
             let hear = |bytes: &[u8]| {
-                let taken = inbox.take(bytes, LAST_BYTES_MAX, |message| {
-                    heard |= matches!(message, Message::Close(_));
-                    !heard
-                });
-                heard |= taken.is_err();
+                heard = heard || inbox.hears_close(bytes);
                 heard
             };
             Box::pin(wire.finish(hear)).await;
