@@ -18,18 +18,18 @@ const SLOTS: usize = 512;
 pub(crate) struct Slot(u32);
 
 /// The wheel.
-pub(crate) struct Deadlines<T> {
+pub(crate) struct Deadlines<T: ?Sized> {
     start: Instant,
     state: Mutex<State<T>>,
 }
 
-struct State<T> {
+struct State<T: ?Sized> {
     /// The next slot to be emptied, counted from the start.
     next: u64,
     slots: Box<[Vec<Weak<T>>]>,
 }
 
-impl<T> Deadlines<T> {
+impl<T: ?Sized> Deadlines<T> {
     pub(crate) fn new(start: Instant) -> Deadlines<T> {
         let slots = (0..SLOTS).map(|_| Vec::new()).collect();
         Deadlines { start, state: Mutex::new(State { next: 0, slots }) }

@@ -17,6 +17,8 @@
 //! | `outbox.rs` | what waits to be written to a stream |
 //! | `resume.rs` | streams that go on on another connection (XEP-0198) |
 //! | `silence.rs` | clients that say nothing: asked, and let go |
+//! | `lot.rs` | connections at rest, without a task |
+//! | `timer.rs` | the time that a connection has |
 //! | `login.rs` | what a stream asks on the way in |
 //! | `prebind.rs` | BOSH sessions that the operator's API makes for a user |
 //! | `lobby.rs` | who is connected and has not logged in |
@@ -30,6 +32,7 @@ mod http;
 mod listen;
 mod lobby;
 mod login;
+mod lot;
 mod outbox;
 mod page;
 mod prebind;
@@ -40,6 +43,7 @@ mod silence;
 mod stomp;
 mod stream;
 mod tcp;
+mod timer;
 mod tls;
 mod wire;
 mod ws;
@@ -59,6 +63,7 @@ use http::Serves;
 use listen::Doors;
 use lobby::Lobby;
 use login::Logins;
+use lot::Lot;
 pub use prebind::Prebind;
 use resume::Resumables;
 use rustls::ServerConfig;
@@ -110,6 +115,7 @@ pub(crate) struct World {
     lobby: Arc<Lobby>,
     resumables: Arc<Resumables>,
     silence: Silence,
+    lot: Arc<Lot>,
     shaper: Arc<Shaper>,
     /// For XMPP: TLS that tells its exporter.
     tls_xmpp: Arc<ServerConfig>,
@@ -146,7 +152,8 @@ impl Net {
             }
         }
         let doors = Doors::new(setup.connections_max);
-        let world = Arc::new(World::new(setup, &addresses)?);
+        let (lot, sockets) = Lot::new(Instant::now()).context("no poll for connections at rest")?;
+        let world = Arc::new(World::new(setup, &addresses, lot.clone())?);
         let stop = CancellationToken::new();
 
         for (name, listener) in listeners {
@@ -165,6 +172,7 @@ impl Net {
             let serve = move |wire| serve_one(&world, door.clone(), wire);
             tokio::spawn(listen::accept(listener, doors, stop, welcome, serve));
         }
+        tokio::spawn(lot.drive(sockets, stop.clone()));
         tokio::spawn(bosh::Sessions::tick(world.clone(), stop.clone()));
         tokio::spawn(page::Pages::tick(world.clone(), stop.clone()));
         tokio::spawn(world.comet.clone().tick(stop.clone()));
@@ -250,7 +258,7 @@ async fn shake_hands(wire: &mut Wire, tls: Arc<ServerConfig>, within: Duration) 
 }
 
 impl World {
-    fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)]) -> Result<World> {
+    fn new(setup: Setup, addresses: &[(&'static str, SocketAddr)], lot: Arc<Lot>) -> Result<World> {
         let Setup { config, sessions, store, comet, tls, tokens, jwt, secret, .. } = setup;
         let port = |name| addresses.iter().find(|(n, _)| *n == name).map(|(_, a)| a.port());
         let limits = serve::xml_limits(&config.limits);
@@ -283,6 +291,7 @@ impl World {
                 config.stream_management.unacked_bytes_max,
             )),
             silence: Silence::new(Instant::now(), config.ping.after_secs, config.ping.timeout_secs),
+            lot,
             tls_xmpp: tls::with_exporter(&tls),
             tls_https: https(&tls),
             starttls: settings(c2s::StartTls::Offered),

@@ -9,9 +9,9 @@ use super::resume::Claim;
 use super::silence::{Coarse, Look};
 use herald_session::{Close, Delivery, Link, LinkInfo};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
+use thin_vec::ThinVec;
 
 /// What a delivery takes beside its text, in bytes.
 pub(crate) const BESIDE_BYTES: usize = size_of::<Delivery>();
@@ -27,15 +27,15 @@ pub(crate) struct Outbox {
 }
 
 struct State {
-    queue: VecDeque<Delivery>,
-    bytes: usize,
-    bytes_max: usize,
-    close: Option<Box<Close>>, // rare: 8 bytes, not 24
+    queue: ThinVec<Delivery>,
+    /// What is in the queue, and how much more finds no room. Four gigabytes are as good as no bound.
+    bytes: u32,
+    bytes_max: u32,
+    rare: Option<Box<Rare>>,
     /// Put in and not delivered yet.
     waiting: u32,
     /// Delivered, by a count that begins again at its end.
     taken: u32,
-    claim: Option<Claim>,
     look: Look,
     /// Nothing is taken any more: the connection is gone, and will not be resumed.
     shut: bool,
@@ -46,11 +46,18 @@ struct State {
     waker: Option<Waker>,
 }
 
+/// What most connections never see.
+#[derive(Default)]
+struct Rare {
+    close: Option<Close>,
+    claim: Option<Claim>,
+}
+
 /// What the connection's task finds in its outbox.
 pub(crate) enum Mail {
     /// To be written. True: there was no room before, which is to be said to the
     /// [`Seat`](herald_session::Seat).
-    Deliveries(VecDeque<Delivery>, bool),
+    Deliveries(ThinVec<Delivery>, bool),
     /// The user has ended the connection. Comes behind all deliveries that are taken.
     Close(Close),
     /// Another connection resumes the stream.
@@ -67,13 +74,12 @@ impl Outbox {
             heard: AtomicU32::new(now.0),
             asked: AtomicU32::new(0),
             state: Mutex::new(State {
-                queue: VecDeque::new(),
+                queue: ThinVec::new(),
                 bytes: 0,
-                bytes_max,
-                close: None,
+                bytes_max: clamped(bytes_max),
+                rare: None,
                 waiting: 0,
                 taken: 0,
-                claim: None,
                 look: Look::default(),
                 shut: false,
                 away: false,
@@ -92,7 +98,7 @@ impl Outbox {
     /// one at least when that is not 0.
     pub(crate) fn poll_mail(&self, cx: &mut Context<'_>, room: usize) -> Poll<Mail> {
         let mut state = self.state.lock();
-        if let Some(claim) = state.claim.take() {
+        if let Some(claim) = state.take_claim() {
             return Poll::Ready(Mail::Claim(claim));
         }
         if !state.look.is_empty() {
@@ -104,8 +110,19 @@ impl Outbox {
             state.refused &= !refused;
             return Poll::Ready(Mail::Deliveries(deliveries, refused));
         }
-        if let Some(close) = &state.close {
-            return Poll::Ready(Mail::Close(Close::clone(close)));
+        if let Some(close) = state.close() {
+            return Poll::Ready(Mail::Close(close.clone()));
+        }
+        state.wait(cx);
+        Poll::Pending
+    }
+
+    /// Ready when [`Outbox::poll_mail`] is. It stays there.
+    pub(crate) fn poll_there(&self, cx: &mut Context<'_>, room: usize) -> Poll<()> {
+        let mut state = self.state.lock();
+        let deliveries = room > 0 && !state.queue.is_empty();
+        if deliveries || state.is_claimed() || !state.look.is_empty() || state.close().is_some() {
+            return Poll::Ready(());
         }
         state.wait(cx);
         Poll::Pending
@@ -115,7 +132,7 @@ impl Outbox {
     /// a claim, a close, or the client counts as gone. It stays there.
     pub(crate) fn poll_urgent(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.claim.is_some() || state.close.is_some() || state.look.contains(Look::GONE) {
+        if state.is_claimed() || state.close().is_some() || state.look.contains(Look::GONE) {
             return Poll::Ready(());
         }
         state.wait(cx);
@@ -125,7 +142,7 @@ impl Outbox {
     /// Is it a close, and neither a claim nor a silent client, that cannot wait?
     pub(crate) fn is_closing(&self) -> bool {
         let state = self.state.lock();
-        state.close.is_some() && state.claim.is_none() && !state.look.contains(Look::GONE)
+        state.close().is_some() && !state.is_claimed() && !state.look.contains(Look::GONE)
     }
 
     /// So many of those that were put in are delivered.
@@ -143,11 +160,11 @@ impl Outbox {
     }
 
     /// Takes nothing any more, and gives back what was never taken.
-    pub(crate) fn shut(&self) -> VecDeque<Delivery> {
+    pub(crate) fn shut(&self) -> ThinVec<Delivery> {
         let mut state = self.state.lock();
         state.shut = true;
         state.waker = None;
-        state.claim = None;
+        drop(state.take_claim());
         std::mem::take(&mut state.queue)
     }
 
@@ -155,10 +172,10 @@ impl Outbox {
     pub(crate) fn claim(&self, claim: Claim) -> bool {
         let waker = {
             let mut state = self.state.lock();
-            if state.shut || state.close.is_some() {
+            if state.shut || state.close().is_some() {
                 return false;
             }
-            state.claim = Some(claim);
+            state.rare.get_or_insert_default().claim = Some(claim);
             state.waker.take()
         };
         wake(waker);
@@ -169,7 +186,7 @@ impl Outbox {
     pub(crate) fn leave(&self, bytes_max: usize) {
         let mut state = self.state.lock();
         state.away = true;
-        state.bytes_max = bytes_max;
+        state.bytes_max = clamped(bytes_max);
         state.look = Look::default();
     }
 
@@ -179,7 +196,7 @@ impl Outbox {
         self.heard(now);
         let mut state = self.state.lock();
         state.away = false;
-        state.bytes_max = bytes_max;
+        state.bytes_max = clamped(bytes_max);
         state.look = Look::default();
     }
 
@@ -229,24 +246,36 @@ impl Outbox {
 }
 
 impl State {
-    fn take(&mut self, room: usize) -> VecDeque<Delivery> {
-        if self.bytes.saturating_add(self.queue.len() * BESIDE_BYTES) <= room {
+    /// Of deliveries about so many bytes, one at least.
+    fn take(&mut self, room: usize) -> ThinVec<Delivery> {
+        if (self.bytes as usize).saturating_add(self.queue.len() * BESIDE_BYTES) <= room {
             self.bytes = 0;
             return std::mem::take(&mut self.queue);
         }
-        let (mut taken, mut left) = (VecDeque::new(), room);
-        while left > 0
-            && let Some(delivery) = self.queue.pop_front()
-        {
+        let (mut left, mut count) = (room, 0);
+        for delivery in &self.queue {
+            if left == 0 {
+                break;
+            }
             let bytes = delivery.stanza.bytes_len();
-            self.bytes -= bytes;
+            self.bytes = self.bytes.saturating_sub(clamped(bytes));
             left = left.saturating_sub(bytes + BESIDE_BYTES);
-            taken.push_back(delivery);
+            count += 1;
         }
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
-        }
-        taken
+        let rest = self.queue.split_off(count);
+        std::mem::replace(&mut self.queue, rest)
+    }
+
+    fn close(&self) -> Option<&Close> {
+        self.rare.as_ref()?.close.as_ref()
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.claim.is_some())
+    }
+
+    fn take_claim(&mut self) -> Option<Claim> {
+        self.rare.as_mut()?.claim.take()
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) {
@@ -255,6 +284,10 @@ impl State {
             none => *none = Some(cx.waker().clone()),
         }
     }
+}
+
+fn clamped(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Outside the lock: whoever is woken may run at once.
@@ -268,16 +301,16 @@ impl Link for Outbox {
     fn deliver(&self, delivery: Delivery) -> Result<(), Delivery> {
         let waker = {
             let mut state = self.state.lock();
-            let bytes = delivery.stanza.bytes_len();
+            let bytes = clamped(delivery.stanza.bytes_len());
             // One stanza is always taken, however large: its size is bounded where it came in.
-            let full = !state.queue.is_empty() && state.bytes + bytes > state.bytes_max;
-            if state.shut || state.close.is_some() || full {
+            let full = !state.queue.is_empty() && state.bytes.saturating_add(bytes) > state.bytes_max;
+            if state.shut || state.close().is_some() || full {
                 state.refused |= full;
                 return Err(delivery);
             }
-            state.bytes += bytes;
+            state.bytes = state.bytes.saturating_add(bytes);
             state.waiting = state.waiting.saturating_add(1);
-            state.queue.push_back(delivery);
+            state.queue.push(delivery);
             state.waker.take()
         };
         wake(waker);
@@ -287,7 +320,7 @@ impl Link for Outbox {
     fn close(&self, why: Close) {
         let waker = {
             let mut state = self.state.lock();
-            state.close.get_or_insert_with(|| Box::new(why));
+            state.rare.get_or_insert_default().close.get_or_insert(why);
             state.waker.take()
         };
         wake(waker);

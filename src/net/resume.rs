@@ -127,7 +127,7 @@ impl Resumables {
 }
 
 /// Keeps a stream whose connection is gone for as long as it can be resumed. One that cannot is given back.
-pub(crate) fn park(world: &World, held: Held) {
+pub(crate) fn keep(world: &World, held: Held) {
     let mut held = held;
     let kept = held.kept_bytes();
     let Some(resumable) = held.managed().and_then(|m| m.resumable.as_ref()) else { return };

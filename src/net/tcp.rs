@@ -7,7 +7,7 @@ use super::wire::Wire;
 use herald_session::{Delivery, LinkInfo, Transport};
 use herald_xmpp::stream::tcp::{self, Piece, Reader};
 use herald_xmpp::stream::{Condition, Open, StreamError};
-use herald_xmpp::xml::Limits;
+use herald_xmpp::xml::{Limits, Scope};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire) {
     stream::spawn(world, wire, info, Tcp { reader: Reader::new(), kept: Vec::new(), opened: false }, refused);
 }
 
-struct Tcp {
+pub(crate) struct Tcp {
     reader: Reader,
     /// Read, but not looked at yet: it came behind something that had to be dealt with first.
     kept: Vec<u8>,
@@ -30,6 +30,16 @@ struct Tcp {
 }
 
 impl Framing for Tcp {
+    type Still = Scope;
+
+    fn into_still(self) -> Scope {
+        self.reader.into_scope()
+    }
+
+    fn from_still(scope: Scope) -> Tcp {
+        Tcp { reader: Reader::inside(scope), kept: Vec::new(), opened: true }
+    }
+
     fn feed(
         &mut self,
         bytes: &[u8],

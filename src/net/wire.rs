@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -47,12 +48,46 @@ pub(crate) struct Wire {
     peer_closed: bool,
     /// Who a proxy says it is; boxed, for it is rare.
     named: Option<Box<IpAddr>>,
-    _ticket: Ticket,
+    ticket: Ticket,
+}
+
+/// A socket of a connection at rest: nobody reads it, and the runtime does not know it.
+pub(crate) struct Still {
+    io: std::net::TcpStream,
+    tls: Option<Box<Tls>>,
+    named: Option<Box<IpAddr>>,
+    ticket: Ticket,
+}
+
+impl Still {
+    /// Back into the runtime. The error is the system's, which has no room for it.
+    pub(crate) fn into_wire(self) -> io::Result<Wire> {
+        let Still { io, tls, named, ticket } = self;
+        let io = TcpStream::from_std(io)?;
+        Ok(Wire { io, tls, out: Vec::new(), peer_closed: false, named, ticket })
+    }
+}
+
+impl AsRawFd for Still {
+    fn as_raw_fd(&self) -> RawFd {
+        self.io.as_raw_fd()
+    }
 }
 
 impl Wire {
     pub(crate) fn new(io: TcpStream, ticket: Ticket) -> Wire {
-        Wire { io, tls: None, out: Vec::new(), peer_closed: false, named: None, _ticket: ticket }
+        Wire { io, tls: None, out: Vec::new(), peer_closed: false, named: None, ticket }
+    }
+
+    /// Is nothing under way?
+    pub(crate) fn is_still(&self) -> bool {
+        self.out.is_empty() && !self.peer_closed && self.tls.as_ref().is_none_or(|tls| tls.early.is_empty())
+    }
+
+    /// Out of the runtime; only of one that [is still](Wire::is_still).
+    pub(crate) fn into_still(self) -> io::Result<Still> {
+        let Wire { io, tls, named, ticket, .. } = self;
+        Ok(Still { io: io.into_std()?, tls, named, ticket })
     }
 
     /// From now on the peer speaks TLS; its ClientHello has not been read yet.

@@ -129,7 +129,7 @@ fn spawn(world: Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
     stream::spawn(world, wire, info, framing, None);
 }
 
-struct Ws {
+pub(crate) struct Ws {
     inbox: Inbox,
     /// Where the client is sent instead of being served here.
     elsewhere: Option<Box<str>>,
@@ -142,6 +142,14 @@ struct Ws {
 }
 
 impl Framing for Ws {
+    type Still = ();
+
+    fn into_still(self) {}
+
+    fn from_still((): ()) -> Ws {
+        Ws { inbox: Inbox::default(), elsewhere: None, code: NORMAL, closing: false, closed: false }
+    }
+
     fn feed(
         &mut self,
         bytes: &[u8],

@@ -1,7 +1,7 @@
 //! The lean HTTP/1.1 listener: BOSH, comet, the WebSocket handshake and host-meta, and nothing else.
 //!
-//! One task per connection. A request that waits for its answer (a BOSH poll) owns no buffer and no
-//! timer here: the task is woken by the answer or by the socket. Requests are answered in the order
+//! One task per connection while something happens on it. A request that waits for its answer (a BOSH poll) owns no
+//! buffer and no timer here, and after a while no task: it is woken by the answer or by the socket. Requests are answered in the order
 //! in which they came; a few more may be read meanwhile, because the second request of a BOSH session
 //! is what ends the wait of the first, also when a client puts both on one connection.
 //!
@@ -12,7 +12,7 @@
 //! | `route.rs` | what is at which path |
 //! | `response.rs` | what goes back |
 //! | `owed.rs` | what has to go back, and what went last |
-//! | `timer.rs` | the time for a request, and between requests |
+//! | `rest.rs` | a connection that waits, and is parked |
 //!
 //! There is no HTTP/2. A connection that parks here costs its socket and a few words; one of HTTP/2 owes its
 //! peer a table of header fields (4 KB each way unless both agree on less), windows for each stream and
@@ -26,11 +26,13 @@ mod head;
 mod owed;
 mod request;
 mod response;
+mod rest;
 mod route;
-mod timer;
 
 use super::World;
+use super::lot::Doze;
 use super::shape::Forwarded;
+use super::timer::Timer;
 use super::wire::Wire;
 use super::ws::{self, Spoken};
 use super::{bosh, comet, page};
@@ -47,7 +49,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use timer::Timer;
 use tokio::time::sleep_until;
 
 /// How long a connection may rest between two requests.
@@ -65,14 +66,7 @@ pub(crate) fn spawn(world: Arc<World>, wire: Wire, serves: Serves) {
     let mut timer = Timer::default();
     timer.wind(Duration::from_secs(world.config.limits.head_secs.into()));
     let (reader, owed) = (Reader::default(), Line::default());
-    let mut conn = Conn { world, wire, direct, reader, owed, timer, deaf: false, serves };
-    // The block owns `conn` where it is: an async fn would keep its argument and a copy.
-    tokio::spawn(async move {
-        if let Some(begun) = conn.run().await {
-            // A task of its own, for this one has room for things that a WebSocket never does.
-            begun.spoken.serve(conn.world, conn.wire, begun.via, begun.rest);
-        }
-    });
+    Conn { world, wire, direct, reader, owed, timer, doze: Doze::default(), deaf: false, serves }.go();
 }
 
 /// Whom a listener is for.
@@ -147,6 +141,7 @@ struct Conn {
     owed: Line,
     /// Runs while a request is incomplete, and between requests; not while an answer is owed.
     timer: Timer,
+    doze: Doze,
     /// The last request was read: what comes behind it is none.
     deaf: bool,
     serves: Serves,
@@ -161,8 +156,14 @@ enum End {
     WebSocket(Box<Begun>),
 }
 
-/// What is left of a connection that speaks HTTP no more.
-type Left = Option<Box<Begun>>;
+/// What is left of a connection that speaks HTTP no more, or not for a while.
+enum Left {
+    Nothing,
+    /// It speaks WebSocket.
+    Begun(Box<Begun>),
+    /// It rests.
+    Rest,
+}
 
 /// A WebSocket whose handshake is done.
 struct Begun {
@@ -181,9 +182,31 @@ enum Wake {
         reset: bool,
     },
     TimeUp,
+    /// Nothing has happened for a while.
+    Rest,
 }
 
 impl Conn {
+    /// Goes on with a task of its own until the connection is over, or parked.
+    fn go(self) {
+        let runtime = self.world.runtime.clone();
+        // The block owns `conn` where it is: an async fn would keep its argument and a copy.
+        let mut conn = self;
+        runtime.spawn(async move {
+            loop {
+                match conn.run().await {
+                    // A task of its own, for this one has room for things that a WebSocket never does.
+                    Left::Begun(begun) => return begun.spoken.serve(conn.world, conn.wire, begun.via, begun.rest),
+                    Left::Nothing => return,
+                    Left::Rest => match conn.park() {
+                        Some(back) => conn = back,
+                        None => return,
+                    },
+                }
+            }
+        });
+    }
+
     /// What it waits for is rare, but for the next event, and boxed: a connection whose request is held does
     /// not own the room for it.
     async fn run(&mut self) -> Left {
@@ -196,16 +219,21 @@ impl Conn {
                 }
             }
             self.wind();
-            match poll_fn(|cx| self.poll_wake(cx)).await {
+            let wake = poll_fn(|cx| self.poll_wake(cx)).await;
+            if !matches!(wake, Wake::Rest) {
+                self.doze.stir();
+            }
+            match wake {
+                Wake::Rest if self.is_at_rest() => return Left::Rest,
                 Wake::Answer => {
                     if let Some(left) = Box::pin(self.answer()).await {
                         return left;
                     }
                 }
-                Wake::Input => {}
+                Wake::Input | Wake::Rest => {}
                 Wake::Gone { reset } => {
                     Box::pin(self.was_it_read(reset)).await;
-                    return None;
+                    return Left::Nothing;
                 }
                 Wake::TimeUp => return Box::pin(self.time_up()).await,
             }
@@ -214,12 +242,12 @@ impl Conn {
 
     async fn leave(&mut self, end: End) -> Left {
         match end {
-            End::Gone => None,
+            End::Gone => Left::Nothing,
             End::Finished => {
                 self.wire.finish(|_| true).await;
-                None
+                Left::Nothing
             }
-            End::WebSocket(begun) => Some(begun),
+            End::WebSocket(begun) => Left::Begun(begun),
         }
     }
 
@@ -244,7 +272,7 @@ impl Conn {
             Next::Continue => {
                 self.reader.continued();
                 let said = self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
-                return said.is_err().then_some(None);
+                return said.is_err().then_some(Left::Nothing);
             }
             Next::Request(request) => {
                 let end = self.request(request).await?;
@@ -331,7 +359,7 @@ impl Conn {
                 if let Some(given) = owed.reply.given() {
                     given.unread();
                 }
-                Some(None)
+                Some(Left::Nothing)
             }
         }
     }
@@ -354,7 +382,7 @@ impl Conn {
             .await
         };
         if !written {
-            return Some(None);
+            return Some(Left::Nothing);
         }
         waiting.written();
         match (piece.more, owed.keep_alive && !waiting.streams() && !piece.bytes.is_empty()) {
@@ -438,7 +466,10 @@ impl Conn {
                 Poll::Pending => {}
             }
         }
-        self.timer.poll(cx).map(|()| Wake::TimeUp)
+        if self.timer.poll(cx).is_ready() {
+            return Poll::Ready(Wake::TimeUp);
+        }
+        self.doze.poll(cx).map(|()| Wake::Rest)
     }
 }
 

@@ -17,7 +17,7 @@ use herald_session::{Close, Delivery, Link, LinkInfo, Seat, Transport};
 use herald_storage::{Slice, ask};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// After the store has failed, the log is asked for again.
@@ -282,23 +282,16 @@ impl Live {
     /// What there is for the task of a WebSocket; it is woken when there is something.
     pub(super) fn poll_mail(&self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut state = self.state.lock();
-        let State { session, carrier: Carrier::Socket(socket), .. } = &mut *state else { return Poll::Pending };
-        match socket.look {
-            Look::Gone => return Poll::Ready(Mail::Gone),
-            Look::Ping => {
-                socket.look = Look::Nothing;
-                return Poll::Ready(Mail::Ping);
-            }
-            Look::Nothing => {}
+        let mail = ready!(state.poll_mail(cx));
+        if let (Mail::Ping, Carrier::Socket(socket)) = (mail, &mut state.carrier) {
+            socket.look = Look::Nothing;
         }
-        if session.has_down() || session.end().is_some() {
-            return Poll::Ready(Mail::Frames);
-        }
-        match &mut socket.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        Poll::Pending
+        Poll::Ready(mail)
+    }
+
+    /// Ready when [`Live::poll_mail`] is. It stays there.
+    pub(super) fn poll_there(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.state.lock().poll_mail(cx).map(drop)
     }
 
     /// Frames to be written, about so many bytes; `None` behind the last one of all.
@@ -333,6 +326,24 @@ impl Live {
 }
 
 impl State {
+    /// What there is for a WebSocket. It stays there.
+    fn poll_mail(&mut self, cx: &mut Context<'_>) -> Poll<Mail> {
+        let State { session, carrier: Carrier::Socket(socket), .. } = self else { return Poll::Pending };
+        match socket.look {
+            Look::Gone => return Poll::Ready(Mail::Gone),
+            Look::Ping => return Poll::Ready(Mail::Ping),
+            Look::Nothing => {}
+        }
+        if session.has_down() || session.end().is_some() {
+            return Poll::Ready(Mail::Frames);
+        }
+        match &mut socket.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
     /// Does what need not be waited for; is nothing left?
     fn do_now(&mut self) -> bool {
         let Some(seat) = &self.seat else { return !self.session.has_up() };

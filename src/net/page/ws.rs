@@ -1,15 +1,17 @@
 //! herald.v1 over WebSocket: one frame in each text message. A task of its own for each connection, which owns no
-//! buffer between two events.
+//! buffer between two events, and is parked when there are none.
 
 use super::live::{Live, Mail};
-use super::session::{Code, End};
+use super::session::{self, Code};
 use crate::net::World;
 use crate::net::frame::{self, Inbox, Message};
 use crate::net::http::Via;
+use crate::net::lot::{Doze, Lot, Resting, Spot};
 use crate::net::shape::Pace;
-use crate::net::wire::Wire;
+use crate::net::wire::{Still, Wire};
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,45 +40,80 @@ struct Conn {
     mailed: bool,
     /// Nothing more is to be read: their close frame has come, or something that is none.
     closed: Option<u16>,
+    doze: Doze,
+}
+
+/// What a connection is while it rests.
+struct Rest {
+    live: Arc<Live>,
+    still: Still,
+    pace: Pace,
 }
 
 enum Wake {
     Mail(Mail),
     Read,
     Eof,
+    /// Nothing has happened for a while.
+    Rest,
+}
+
+enum End {
+    /// In order: our close frame is written, or about to be.
+    InOrder,
+    Gone,
+    /// None: it has come to rest.
+    Rest,
 }
 
 /// Serves a connection that has become a WebSocket; `rest` came behind the handshake.
 pub(crate) fn spawn(world: &Arc<World>, wire: Wire, via: Via, rest: Vec<u8>) {
     let live = Live::new(world, via, None);
-    let (inbox, pace) = (Inbox::with(rest), Pace::default());
-    let mut conn = Conn { wire, live, inbox, pace, out: Vec::new(), slowed: None, mailed: false, closed: None };
-    // The block owns `conn` where it is: an async fn would keep its argument and a copy.
-    tokio::spawn(async move {
-        let in_order = conn.serve().await;
-        conn.live.leave(Code::Bye);
-        if let Ok(true) = in_order {
-            let Conn { wire, inbox, closed, .. } = &mut conn;
-            let mut heard = closed.is_some();
-            let hear = |bytes: &[u8]| {
-                heard = heard || inbox.hears_close(bytes);
-                heard
-            };
-            Box::pin(wire.finish(hear)).await;
-        }
-    });
+    Conn::new(wire, live, Inbox::with(rest), Pace::default()).go();
 }
 
 impl Conn {
-    /// Until it is over; true when our close frame is written, or about to be.
-    async fn serve(&mut self) -> io::Result<bool> {
+    fn new(wire: Wire, live: Arc<Live>, inbox: Inbox, pace: Pace) -> Conn {
+        let (out, doze) = (Vec::new(), Doze::default());
+        Conn { wire, live, inbox, pace, out, slowed: None, mailed: false, closed: None, doze }
+    }
+
+    /// Goes on with a task of its own until the connection is over, or parked.
+    fn go(self) {
+        let runtime = self.live.world.runtime.clone();
+        // The block owns `conn` where it is: an async fn would keep its argument and a copy.
+        let mut conn = self;
+        runtime.spawn(async move {
+            let end = loop {
+                match conn.serve().await {
+                    Ok(End::Rest) => match conn.park() {
+                        Some(back) => conn = back,
+                        None => return,
+                    },
+                    end => break end,
+                }
+            };
+            conn.live.leave(Code::Bye);
+            if let Ok(End::InOrder) = end {
+                let Conn { wire, inbox, closed, .. } = &mut conn;
+                let mut heard = closed.is_some();
+                let hear = |bytes: &[u8]| {
+                    heard = heard || inbox.hears_close(bytes);
+                    heard
+                };
+                Box::pin(wire.finish(hear)).await;
+            }
+        });
+    }
+
+    async fn serve(&mut self) -> io::Result<End> {
         self.take(&[]);
         loop {
             if let Some(code) = self.closed {
                 // RFC 6455 section 5.5.1: a close frame is answered with one that has its code.
                 frame::close(code, "", &mut self.out);
                 let out = std::mem::take(&mut self.out);
-                return self.wire.write_now(&out).map(|_| true);
+                return self.wire.write_now(&out).map(|_| End::InOrder);
             }
             if !self.out.is_empty() {
                 let out = std::mem::take(&mut self.out);
@@ -84,7 +121,11 @@ impl Conn {
                     Box::pin(self.wire.flush()).await?;
                 }
             }
-            match poll_fn(|cx| self.poll_wake(cx)).await? {
+            let wake = poll_fn(|cx| self.poll_wake(cx)).await?;
+            if !matches!(wake, Wake::Rest) {
+                self.doze.stir();
+            }
+            match wake {
                 Wake::Mail(Mail::Frames) => {
                     let (frames, end) = self.live.take_frames(WRITE_BYTES_SOFT);
                     for frame in frames {
@@ -95,12 +136,37 @@ impl Conn {
                     if let Some(code) = end {
                         frame::close(code.websocket(), code.as_str(), &mut self.out);
                         let out = std::mem::take(&mut self.out);
-                        return self.wire.write_now(&out).map(|_| true);
+                        return self.wire.write_now(&out).map(|_| End::InOrder);
                     }
                 }
                 Wake::Mail(Mail::Ping) => frame::ping(&mut self.out),
-                Wake::Mail(Mail::Gone) | Wake::Eof => return Ok(false),
-                Wake::Read => {}
+                Wake::Mail(Mail::Gone) | Wake::Eof => return Ok(End::Gone),
+                Wake::Rest if self.is_at_rest() => return Ok(End::Rest),
+                Wake::Read | Wake::Rest => {}
+            }
+        }
+    }
+
+    /// Is nothing under way?
+    fn is_at_rest(&self) -> bool {
+        let said = self.out.is_empty() && self.inbox.is_empty() && self.closed.is_none();
+        said && self.slowed.is_none() && !self.live.is_busy() && self.wire.is_still()
+    }
+
+    /// Parks a connection that is at rest. One for which something came meanwhile is given back.
+    fn park(self) -> Option<Conn> {
+        let spot = Spot::new();
+        let waker = spot.waker();
+        if self.live.poll_there(&mut Context::from_waker(&waker)).is_ready() {
+            return Some(self);
+        }
+        let Conn { wire, live, pace, .. } = self;
+        match wire.into_still() {
+            Ok(still) => spot.park(Rest { live, still, pace }).err().and_then(Rest::stand_up),
+            Err(e) => {
+                tracing::debug!("a connection could not be parked: {e}");
+                live.leave(Code::Bye);
+                None
             }
         }
     }
@@ -139,7 +205,7 @@ impl Conn {
         }
         match mail {
             Poll::Ready(mail) => Poll::Ready(Ok(Wake::Mail(mail))),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => self.doze.poll(cx).map(|()| Ok(Wake::Rest)),
         }
     }
 
@@ -154,6 +220,40 @@ impl Conn {
         let world = &self.live.world;
         let until = world.shaper.sent(&mut self.pace, self.live.via.peer, bytes, frames, Instant::now());
         self.slowed = until.map(|until| Box::pin(sleep_until(until.into())));
+    }
+}
+
+impl Rest {
+    /// The connection again. None when the system has no room for it: then it is over.
+    fn stand_up(self) -> Option<Conn> {
+        let Rest { live, still, pace } = self;
+        match still.into_wire() {
+            Ok(wire) => Some(Conn::new(wire, live, Inbox::default(), pace)),
+            Err(e) => {
+                tracing::warn!("a connection that was parked is lost: {e}");
+                live.leave(Code::Bye);
+                None
+            }
+        }
+    }
+}
+
+impl Resting for Rest {
+    fn lot(&self) -> &Lot {
+        &self.live.world.lot
+    }
+
+    fn fd(&self) -> RawFd {
+        self.still.as_raw_fd()
+    }
+
+    fn go_on(self) {
+        // Whoever wakes it has other things to do, and may hold a lock.
+        let runtime = self.live.world.runtime.clone();
+        let _in = runtime.enter();
+        if let Some(conn) = self.stand_up() {
+            conn.go();
+        }
     }
 }
 
@@ -173,7 +273,7 @@ fn take(live: &Live, inbox: &mut Inbox, bytes: &[u8], out: &mut Vec<u8>, closed:
     match taken {
         Ok(()) => {}
         Err(failure) if failure.0 == frame::TOO_BIG => {
-            live.tell(|state, _| state.session.close(End::new(Code::TooLarge, failure.1)));
+            live.tell(|state, _| state.session.close(session::End::new(Code::TooLarge, failure.1)));
         }
         // What follows cannot be told apart any more.
         Err(failure) => *closed = Some(failure.0),

@@ -10,10 +10,10 @@ use crate::net::silence::Look;
 use herald_session::{Delivery, Seat};
 use herald_xmpp::stream::{c2s, sm};
 use herald_xmpp::{IqType, Kind, Stanza, ns};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
+use thin_vec::{ThinVec, thin_vec};
 
 /// Deliveries are written together up to about this many bytes.
 const WRITE_BYTES_SOFT: usize = 64 * 1024;
@@ -22,7 +22,7 @@ const CLOSE_STALL_SECS: u64 = 2;
 
 impl<F: Framing> Conn<F> {
     /// What was in the outbox; it is written next.
-    pub(super) fn put_down(&mut self, deliveries: VecDeque<Delivery>) {
+    pub(super) fn put_down(&mut self, deliveries: ThinVec<Delivery>) {
         let down = self.held.down.get_or_insert_default();
         deliveries.into_iter().for_each(|delivery| down.queue.push(Unacked(delivery)));
     }
@@ -30,7 +30,7 @@ impl<F: Framing> Conn<F> {
     /// What the machine answers itself counts like all others where stanzas are counted.
     pub(super) fn put_reply(&mut self, stanza: Stanza) {
         self.held.outbox.one_more();
-        self.put_down(VecDeque::from([Delivery::new(stanza)]));
+        self.put_down(thin_vec![Delivery::new(stanza)]);
     }
 
     /// How many bytes more may be taken from the outbox: a client that acknowledges nothing has to wait.

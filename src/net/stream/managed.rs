@@ -4,6 +4,7 @@ use super::held::{Down, Held, Managed};
 use super::talk::Talk;
 use super::{Conn, End, Framing};
 use crate::metrics::{self, Login};
+use crate::net::World;
 use crate::net::outbox::Outbox;
 use crate::net::resume::{self, Claim};
 use herald_session::Link;
@@ -80,18 +81,11 @@ impl<F: Framing> Conn<F> {
         }
     }
 
-    /// The connection is over. What can be resumed waits for that; everything else is given back.
+    /// The connection is over.
     pub(super) fn leave(&mut self) {
-        let ended = self.talk.machine.ended();
-        let closed = ended && !self.talk.failed;
-        let mut held = self.let_go();
-        if let Some(Managed { resumable: Some(resumable), .. }) = held.managed() {
-            resumable.closed = closed;
-        }
         self.guest = None;
-        if !ended {
-            resume::park(&self.world, held);
-        }
+        let held = self.let_go();
+        leave(&self.world, &self.talk.machine, self.talk.failed, held);
     }
 
     /// The client does not say whether it is there. One that may come back is not told that it is over.
@@ -111,11 +105,28 @@ impl<F: Framing> Conn<F> {
     }
 
     fn let_go(&mut self) -> Held {
-        if let (Some(managed), Some(handled)) = (self.held.managed(), self.talk.machine.handled()) {
-            managed.handled = handled;
-        }
+        note_handled(&self.talk.machine, &mut self.held);
         let info = self.held.outbox.info();
         let nobody = Outbox::new(info, 0, self.world.silence.now());
         std::mem::replace(&mut self.held, Held::nothing(Arc::new(nobody)))
+    }
+}
+
+/// A connection is over; `failed` when we ended its stream. What can be resumed waits for that; everything else is
+/// given back.
+pub(super) fn leave(world: &World, machine: &c2s::Stream, failed: bool, mut held: Held) {
+    note_handled(machine, &mut held);
+    let ended = machine.ended();
+    if let Some(Managed { resumable: Some(resumable), .. }) = held.managed() {
+        resumable.closed = ended && !failed;
+    }
+    if !ended {
+        resume::keep(world, held);
+    }
+}
+
+fn note_handled(machine: &c2s::Stream, held: &mut Held) {
+    if let (Some(managed), Some(handled)) = (held.managed(), machine.handled()) {
+        managed.handled = handled;
     }
 }

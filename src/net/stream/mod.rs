@@ -10,11 +10,13 @@
 //! | `talk.rs` | up: the framing and the machine, and what they say |
 //! | `down.rs` | down: what is written, and when it counts as delivered |
 //! | `held.rs` | what a connection holds of its user, and gives back |
+//! | `rest.rs` | a connection that says and hears nothing, and is parked |
 //! | `managed.rs` | streams that are counted and resumed (XEP-0198) |
 
 mod down;
 mod held;
 mod managed;
+mod rest;
 mod talk;
 
 pub(crate) use held::{Held, Resumable};
@@ -22,6 +24,7 @@ pub(crate) use held::{Held, Resumable};
 use super::World;
 use super::lobby::Guest;
 use super::login::{Answered, Question, stream_error};
+use super::lot::Doze;
 use super::outbox::{Mail, Outbox};
 use super::shape::Pace;
 use super::wire::Wire;
@@ -42,7 +45,12 @@ use tokio::time::{Sleep, sleep_until};
 const MAILS_MAX: u8 = 32;
 
 /// How stanzas stand on the wire.
-pub(crate) trait Framing: Send {
+pub(crate) trait Framing: Send + 'static {
+    /// What is left of it between two pieces.
+    type Still: Send + 'static;
+    /// Of one that [is clean](Framing::is_clean), in a stream that is open on both sides.
+    fn into_still(self) -> Self::Still;
+    fn from_still(still: Self::Still) -> Self;
     /// Takes bytes (perhaps none: then what was kept) and gives `each` the pieces in them, until it
     /// says stop with `false`. The rest is kept. What the framing itself answers goes into `out`.
     fn feed(
@@ -89,7 +97,7 @@ pub(crate) enum Fed {
 }
 
 /// Serves one connection with a task of its own until it is over; one that is `refused` is told so, and that is all.
-pub(crate) fn spawn<F: Framing + 'static>(
+pub(crate) fn spawn<F: Framing>(
     world: Arc<World>,
     wire: Wire,
     info: LinkInfo,
@@ -104,23 +112,16 @@ pub(crate) fn spawn<F: Framing + 'static>(
     let link: Weak<dyn Link> = Arc::downgrade(&outbox) as Weak<dyn Link>;
     let guest = Some(world.lobby.enter(link));
     let (talk, held) = (Talk::new(framing, machine), Held::nothing(outbox));
-    let pace = Pace::default();
-    let mut conn = Conn { world, wire, talk, held, guest, mails: 0, doomed: false, slowed: false, pace, timer: None };
+    let mut conn = Conn::new(world, wire, talk, held, Pace::default());
+    conn.guest = guest;
     let late = conn.world.draining().then(|| StreamError::new(Condition::SystemShutdown));
     if let Some(error) = refused.or(late) {
         conn.talk.tell(c2s::Input::Fail(error));
     }
-    // The block owns `conn` where it is: an async fn would keep its argument and a copy.
-    tokio::spawn(async move {
-        let end = conn.serve().await;
-        conn.leave();
-        if let Ok(End::Ours) = end {
-            let framing = &mut conn.talk.framing;
-            Box::pin(conn.wire.finish(|bytes| framing.heard_end(bytes))).await;
-        }
-    });
+    conn.go();
 }
 
+/// A connection while something is under way. When nothing is, [`rest::Rest`] is left of it.
 struct Conn<F> {
     world: Arc<World>,
     wire: Wire,
@@ -128,6 +129,7 @@ struct Conn<F> {
     /// Dropped with the connection, whatever ends it, it gives back what was not delivered.
     held: Held,
     guest: Option<Guest>,
+    doze: Doze,
     /// How often in a row it was the outbox that had something.
     mails: u8,
     /// The client has not said whether it is there: only something that comes from it now counts.
@@ -154,12 +156,46 @@ enum Wake {
     Gone,
     Mail(Mail),
     Time,
+    /// Nothing has happened for a while.
+    Rest,
 }
 
 /// Who ended the connection.
 enum End {
     Ours,
     Theirs,
+    /// Nobody has: it has come to rest.
+    Rest,
+}
+
+impl<F: Framing> Conn<F> {
+    fn new(world: Arc<World>, wire: Wire, talk: Talk<F>, held: Held, pace: Pace) -> Conn<F> {
+        let (guest, doze, timer) = (None, Doze::default(), None);
+        Conn { world, wire, talk, held, guest, doze, mails: 0, doomed: false, slowed: false, pace, timer }
+    }
+
+    /// Goes on with a task of its own until the connection is over, or parked.
+    fn go(self) {
+        let runtime = self.world.runtime.clone();
+        // The block owns `conn` where it is: an async fn would keep its argument and a copy.
+        let mut conn = self;
+        runtime.spawn(async move {
+            let end = loop {
+                match conn.serve().await {
+                    Ok(End::Rest) => match conn.park() {
+                        Some(back) => conn = back,
+                        None => return,
+                    },
+                    end => break end,
+                }
+            };
+            conn.leave();
+            if let Ok(End::Ours) = end {
+                let framing = &mut conn.talk.framing;
+                Box::pin(conn.wire.finish(|bytes| framing.heard_end(bytes))).await;
+            }
+        });
+    }
 }
 
 impl<F: Framing> Conn<F> {
@@ -185,8 +221,13 @@ impl<F: Framing> Conn<F> {
                 self.charge(0);
             }
             self.wind();
-            match poll_fn(|cx| self.poll_wake(cx)).await? {
-                Wake::Read => {}
+            let wake = poll_fn(|cx| self.poll_wake(cx)).await?;
+            if !matches!(wake, Wake::Rest) {
+                self.doze.stir();
+            }
+            match wake {
+                Wake::Rest if self.is_at_rest() => return Ok(End::Rest),
+                Wake::Read | Wake::Rest => {}
                 Wake::Eof => return Ok(End::Theirs),
                 Wake::Gone => return Ok(self.give_up()),
                 Wake::Mail(Mail::Deliveries(deliveries, room)) => {
@@ -326,7 +367,7 @@ impl<F: Framing> Conn<F> {
             self.timer = None;
             return Poll::Ready(Ok(Wake::Time));
         }
-        Poll::Pending
+        self.doze.poll(cx).map(|()| Ok(Wake::Rest))
     }
 
     /// So many bytes came, and what was in them: when that was too much, the client is not read for a while.
@@ -364,12 +405,13 @@ impl<F: Framing> Conn<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{tcp::Tcp, ws::Ws};
 
     /// Thousands of these are parked. A change that is worth its bytes may change the numbers.
     #[test]
     fn a_connection_at_rest_is_small() {
-        let sizes = [size_of::<Held>(), size_of::<Conn<()>>(), size_of::<Outbox>()];
-        let most = [80, 416, 144];
+        let sizes = [size_of::<rest::Rest<Tcp>>(), size_of::<rest::Rest<Ws>>(), size_of::<Outbox>()];
+        let most = [280, 256, 96];
         assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?} bytes, not {most:?}");
     }
 }

@@ -77,6 +77,17 @@ impl Reader {
         *self = Reader::new();
     }
 
+    /// Goes on between two elements of a stream whose header stood in that scope: the way back from
+    /// [`Reader::into_scope`].
+    pub fn inside(scope: Scope) -> Reader {
+        Reader { framer: Framer::inside(), scope, stage: Stage::Stream, ..Reader::new() }
+    }
+
+    /// All that is to be remembered of a stream whose header has come, while no piece is [pending](Reader::pending).
+    pub fn into_scope(self) -> Scope {
+        self.scope
+    }
+
     /// Is a piece begun and not complete?
     pub fn pending(&self) -> bool {
         self.framer.pending() > 0

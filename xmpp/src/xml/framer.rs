@@ -109,6 +109,11 @@ impl Framer {
         Framer { seen: 0, depth: 0, state: State::Fresh, aux: 0, prev: 0, stage: Stage::Header }
     }
 
+    /// For what comes inside a stream whose start tag was seen.
+    pub fn inside() -> Framer {
+        Framer { state: State::Between, stage: Stage::Stream, ..Framer::stream() }
+    }
+
     /// For elements with no stream around them.
     pub fn elements() -> Framer {
         Framer { state: State::Between, stage: Stage::Elements, ..Framer::stream() }

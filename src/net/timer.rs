@@ -8,28 +8,33 @@ use tokio::time::{Sleep, sleep_until};
 /// Stopping and winding it again costs a few words: what stands in the runtime's wheel is moved only when it would be
 /// too late, and given back when the connection waits without it.
 #[derive(Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     due: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
+    /// Goes off then, if ever.
+    pub(crate) fn at(due: Option<Instant>) -> Timer {
+        Timer { due, sleep: None }
+    }
+
     /// Begins anew.
-    pub(super) fn wind(&mut self, within: Duration) {
+    pub(crate) fn wind(&mut self, within: Duration) {
         self.due = Some(Instant::now() + within);
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.due = None;
     }
 
     /// When the time is up, unless it is stopped.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
     /// Ready when the time is up.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.due.map(Into::into) else {
             self.sleep = None;
             return Poll::Pending;

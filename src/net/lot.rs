@@ -1,0 +1,244 @@
+//! The lot: connections at rest are parked here, without a task and without a place in the runtime's reactor.
+//!
+//! Most connections say nothing most of the time. One that has said and heard nothing for [`REST`] ends its task and
+//! leaves what it has to keep ([`Resting`]) in a [`Spot`]: one allocation, which is also the waker that was given to
+//! whatever it waits for, an outbox say. What wakes it is that waker, or its socket, which stands in a poll of the
+//! lot's own. Then it goes on with a new task, and nobody else noticed: neither what it waits for nor its client can
+//! tell a parked connection from another.
+//!
+//! ```text
+//!            REST without a word                    Lot::park
+//! task of a connection ---------> Resting ----------------------------> Spot
+//!        ^                           |  stood up at once: it was        |  socket readable, Waker::wake
+//!        +---------------------------+  woken while it was parked       |
+//!        +--------------------------------------------------------------+  Resting::go_on
+//! ```
+//!
+//! A spot's lock orders the two sides: whoever parks holds it until the spot can be found, whoever wakes takes what
+//! rests out of it. A spot is used once.
+
+use super::deadlines::{Deadlines, SLOT};
+use super::timer::Timer;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Registry, Token};
+use parking_lot::Mutex;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio_util::sync::CancellationToken;
+
+/// After so long without a word a connection is parked; it may take twice as long.
+const REST: Duration = Duration::from_secs(1);
+/// So many sockets are looked at in one go.
+const EVENTS_MAX: usize = 1024;
+/// Tables of spots: so that parking and waking seldom meet.
+const SHARDS: usize = 16;
+
+/// What is left of a connection while it rests.
+pub(crate) trait Resting: Send + Sized + 'static {
+    /// Where it rests.
+    fn lot(&self) -> &Lot;
+    /// Its socket.
+    fn fd(&self) -> RawFd;
+    /// Something happened: goes on with a task of its own.
+    fn go_on(self);
+}
+
+/// Tells when a connection has come to rest. Nobody looks at a clock when something happens: a timer looks from time to
+/// time whether something did.
+pub(crate) struct Doze {
+    timer: Timer,
+    stirred: bool,
+}
+
+impl Default for Doze {
+    fn default() -> Doze {
+        let mut timer = Timer::default();
+        timer.wind(REST);
+        Doze { timer, stirred: true }
+    }
+}
+
+impl Doze {
+    /// Something happened.
+    pub(crate) fn stir(&mut self) {
+        self.stirred = true;
+    }
+
+    /// Ready when nothing has happened for [`REST`], and after each further one.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.timer.poll(cx));
+            self.timer.wind(REST);
+            if !std::mem::take(&mut self.stirred) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+/// See the module page.
+pub(crate) struct Lot {
+    sockets: Registry,
+    /// By the numbers of their sockets, which the system keeps small.
+    spots: [Mutex<Vec<Option<Arc<dyn Sleeper>>>>; SHARDS],
+    /// Those that wait no longer than till some time.
+    deadlines: Deadlines<dyn Sleeper>,
+}
+
+/// Where one connection is parked.
+pub(crate) struct Spot<R>(Mutex<State<R>>);
+
+enum State<R> {
+    /// It is not there yet.
+    Free,
+    Taken(R),
+    /// It was woken: nobody will rest here any more.
+    Left,
+}
+
+/// A spot, whatever rests in it.
+trait Sleeper: Send + Sync {
+    fn wake_up(self: Arc<Self>);
+}
+
+impl Lot {
+    /// An empty one, and what [`Lot::drive`] needs.
+    pub(crate) fn new(now: Instant) -> io::Result<(Arc<Lot>, mio::Poll)> {
+        let poll = mio::Poll::new()?;
+        let sockets = poll.registry().try_clone()?;
+        Ok((Arc::new(Lot { sockets, spots: Default::default(), deadlines: Deadlines::new(now) }), poll))
+    }
+
+    /// Wakes those whose socket has something, or whose time has come, until it is told to stop.
+    pub(crate) async fn drive(self: Arc<Lot>, poll: mio::Poll, stop: CancellationToken) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        // SAFETY: a poll has one descriptor from its making to its drop, and is not taken out of here.
+        let poll = unsafe { AsyncFd::register_with_interest(Pollable(poll), tokio::io::Interest::READABLE) };
+        let mut poll = match poll {
+            Ok(poll) => poll,
+            Err(e) => return tracing::error!("connections at rest cannot be heard: {e}"),
+        };
+        let mut slots = tokio::time::interval(SLOT);
+        slots.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let mut ready = tokio::select! {
+                ready = poll.readable_mut() => match ready {
+                    Ok(ready) => ready,
+                    Err(e) => return tracing::error!("connections at rest are not heard any more: {e}"),
+                },
+                now = slots.tick() => {
+                    self.deadlines.due(now.into_std()).into_iter().for_each(Sleeper::wake_up);
+                    continue;
+                }
+                () = stop.cancelled() => return,
+            };
+            // Edges: all there is has to be taken before the next is waited for.
+            if let Err(e) = ready.get_inner_mut().0.poll(&mut events, Some(Duration::ZERO))
+                && e.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::warn!("connections at rest: {e}");
+            }
+            if events.is_empty() {
+                ready.clear_ready();
+                continue;
+            }
+            for event in &events {
+                if let Some(spot) = self.find(event.token()) {
+                    spot.wake_up();
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Wakes what rests in this spot at that time, or up to a slot later.
+    pub(crate) fn wake_at<R: Resting>(&self, when: Instant, spot: &Arc<Spot<R>>) {
+        let spot: Arc<dyn Sleeper> = spot.clone();
+        self.deadlines.put(when, &spot);
+    }
+
+    fn find(&self, token: Token) -> Option<Arc<dyn Sleeper>> {
+        self.spots[token.0 % SHARDS].lock().get(token.0 / SHARDS)?.clone()
+    }
+
+    fn enter(&self, fd: RawFd, spot: Arc<dyn Sleeper>) -> io::Result<()> {
+        let at = fd as usize;
+        {
+            let mut spots = self.spots[at % SHARDS].lock();
+            if spots.len() <= at / SHARDS {
+                spots.resize_with(at / SHARDS + 1, || None);
+            }
+            spots[at / SHARDS] = Some(spot);
+        }
+        self.sockets.register(&mut SourceFd(&fd), Token(at), Interest::READABLE)
+    }
+
+    fn leave(&self, fd: RawFd) {
+        // It fails for a socket that never came in.
+        let _ = self.sockets.deregister(&mut SourceFd(&fd));
+        let spot = self.spots[fd as usize % SHARDS].lock().get_mut(fd as usize / SHARDS).and_then(Option::take);
+        drop(spot);
+    }
+}
+
+impl<R: Resting> Spot<R> {
+    /// A spot for one connection. Its [`Spot::waker`] may be used from now on.
+    pub(crate) fn new() -> Arc<Spot<R>> {
+        Arc::new(Spot(Mutex::new(State::Free)))
+    }
+
+    /// Wakes what rests here, or will.
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(self.clone())
+    }
+
+    /// Parks it. `Err`: it was woken meanwhile, or the system has no room for it.
+    pub(crate) fn park(self: Arc<Self>, resting: R) -> Result<(), R> {
+        let mut state = self.0.lock();
+        if matches!(*state, State::Left) {
+            return Err(resting);
+        }
+        let fd = resting.fd();
+        if resting.lot().enter(fd, self.clone()).is_err() {
+            *state = State::Left;
+            resting.lot().leave(fd);
+            return Err(resting);
+        }
+        *state = State::Taken(resting);
+        Ok(())
+    }
+
+    fn leave(&self) -> Option<R> {
+        let mut state = self.0.lock();
+        let State::Taken(resting) = std::mem::replace(&mut *state, State::Left) else { return None };
+        resting.lot().leave(resting.fd());
+        Some(resting)
+    }
+}
+
+impl<R: Resting> Sleeper for Spot<R> {
+    fn wake_up(self: Arc<Self>) {
+        if let Some(resting) = self.leave() {
+            resting.go_on();
+        }
+    }
+}
+
+impl<R: Resting> Wake for Spot<R> {
+    fn wake(self: Arc<Self>) {
+        self.wake_up();
+    }
+}
+
+/// The poll, as something that can be polled.
+struct Pollable(mio::Poll);
+
+impl std::os::fd::AsRawFd for Pollable {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
