@@ -58,7 +58,7 @@ pub struct MallocConf(*const u8);
 // SAFETY: it points to a constant that nobody writes.
 unsafe impl Sync for MallocConf {}
 /// See [`MALLOC_CONF`].
-#[unsafe(export_name = "_rjem_malloc_conf")]
+#[unsafe(export_name = "malloc_conf")]
 pub static MALLOC_CONF_SYMBOL: MallocConf = MallocConf(MALLOC_CONF.as_ptr());
 
 fn main() -> ExitCode {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod activity;
+mod cache;
 mod fault;
 mod file;
 mod groups;

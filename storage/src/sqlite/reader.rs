@@ -1,6 +1,7 @@
 //! The threads that read, each with a connection of its own. A read sees one moment of the database.
 
 use super::Counts;
+use super::cache::Cache;
 use super::queue::{Queue, Taken};
 use crate::{StoreError, Then};
 use rusqlite::Connection;
@@ -50,10 +51,17 @@ where
 /// Until the queue is closed and empty.
 pub(super) fn run(conn: &Connection, queue: &Queue<Box<dyn Read>>, counts: &Counts) {
     let mut next = Vec::new();
-    while queue.take(&mut next, 1, usize::MAX, None) != Taken::End {
+    let mut cache = Cache::default();
+    loop {
+        match queue.take(&mut next, 1, usize::MAX, cache.rests_at()) {
+            Taken::Some => {}
+            Taken::Nothing => cache.give_back(conn),
+            Taken::End => return,
+        }
         for read in next.drain(..) {
             let count = if read.run(conn) { &counts.reads } else { &counts.failed };
             count.fetch_add(1, Relaxed);
+            cache.used();
         }
     }
 }

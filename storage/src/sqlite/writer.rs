@@ -4,6 +4,7 @@
 
 use super::queue::{Queue, Taken};
 use super::sweep::{SOONEST, Sweeper, until_next};
+use super::cache::Cache;
 use super::{Counts, Settings};
 use crate::{StoreError, Then};
 use rusqlite::Connection;
@@ -60,6 +61,7 @@ pub(super) fn run(
     mut sweeper: Option<Sweeper>,
 ) {
     let mut batch = Vec::new();
+    let mut cache = Cache::default();
     // Not at once: whoever is to be told of what has expired is to say so first.
     let mut sweep_at = sweeper.as_ref().map(|_| now() + SOONEST);
     loop {
@@ -68,12 +70,15 @@ pub(super) fn run(
         {
             sweep_at = Some(now() + sweeper.sweep(conn));
         }
-        match queue.take(&mut batch, settings.batch_ops_max, BATCH_BYTES_MAX, sweep_at) {
+        let until = [sweep_at, cache.rests_at()].into_iter().flatten().min();
+        match queue.take(&mut batch, settings.batch_ops_max, BATCH_BYTES_MAX, until) {
             Taken::Some => {
                 commit(conn, &mut batch, counts);
+                cache.used();
                 // A message may be among them that expires before the sweeper wanted to come again.
                 sweep_at = sweep_at.map(|at| at.min(now() + until_next()));
             }
+            Taken::Nothing if cache.rests_at().is_some_and(|at| at <= now()) => cache.give_back(conn),
             Taken::Nothing => {}
             Taken::End => return,
         }
@@ -142,7 +147,7 @@ fn step(conn: &Connection, write: &mut dyn Write) -> Result<Result<(), StoreErro
 }
 
 #[allow(clippy::disallowed_methods)] // a driver: it measures commits and paces the sweep
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
