@@ -3,8 +3,7 @@
 use crate::clients::PATIENCE;
 use crate::needs::{Needs, root};
 use crate::server::{PASSWORD, Server};
-use serde_json::Value;
-use std::env;
+use crate::support::built;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -49,22 +48,7 @@ impl Drop for Bot {
 
 /// The Rust bot, built as it stands.
 pub fn rust() -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--workspace", "--bin", "echo-bot", "--message-format", "json"]);
-    // What cargo tells this test of its package would have build scripts that look at it run again.
-    for (key, _) in env::vars_os() {
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|ours| key.to_string_lossy().starts_with(ours)) {
-            cargo.env_remove(key);
-        }
-    }
-    let out = cargo.stderr(Stdio::piped()).output().expect("cargo starts");
-    assert!(out.status.success(), "the bot does not build: {}", String::from_utf8_lossy(&out.stderr));
-    let messages = String::from_utf8_lossy(&out.stdout);
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = messages
-        .filter(|m| m["target"]["name"] == "echo-bot")
-        .find_map(|m| m["executable"].as_str().map(str::to_owned));
-    Command::new(built.expect("cargo says where the bot is"))
+    Command::new(built::program("echo-bot"))
 }
 
 /// The Python bot.

@@ -18,6 +18,7 @@
 
 #![allow(dead_code)] // each test file uses its own part of it
 
+pub mod built;
 pub mod client;
 pub mod page;
 pub mod peer;

@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask install`, `cargo xtask ci`, `cargo xtask tidy`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask install`, `cargo xtask ci`, `cargo xtask tidy`,
+//! `cargo xtask million`.
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -6,6 +7,7 @@
 //! | [`mod@test`] | every test, after installing what they need |
 //! | [`install`] | Chromium, Node.js, Python and their packages, nginx, HAProxy, Redis, PostgreSQL, RabbitMQ, on Debian |
 //! | [`tidy`] | checks of the tree itself: lengths, leftovers, lock files, links |
+//! | [`million`] | a million sessions on this machine, and what they take |
 //! | [`floors`] | arrows between crates point down |
 //! | [`licences`] | licences of what we build on; known weaknesses, where they can be looked up |
 //! | [`step`] | running commands with one line of progress |
@@ -14,6 +16,7 @@ mod ci;
 mod floors;
 mod install;
 mod licences;
+mod million;
 mod step;
 mod test;
 mod tidy;
@@ -26,11 +29,17 @@ const USAGE: &str = "\
 cargo xtask test      passes every test; on Debian it installs what is missing first
 cargo xtask ci        is the judge: fmt, tidy, licences, clippy, docs, then cargo xtask test
 cargo xtask install   installs what the tests need, and passes none
-cargo xtask tidy      checks the tree itself: floors, file lengths, leftovers, lock files, links";
+cargo xtask tidy      checks the tree itself: floors, file lengths, leftovers, lock files, links
+cargo xtask million   holds a million sessions on this machine and says what they take; --help says more";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut steps = Steps::default();
+    if let [first, rest @ ..] = &arguments[..]
+        && first == "million"
+    {
+        return million::main(rest);
+    }
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test::test(&mut steps),
         ["install"] => install::all(&mut steps),
