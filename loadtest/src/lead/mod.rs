@@ -325,7 +325,10 @@ impl Lead<'_> {
         loop {
             if let Some(report) = self.workers.hear(Duration::from_millis(20)) {
                 self.take(report)?;
-                continue;
+                // However much they say, a look at everything else comes every second.
+                if self.sampled.elapsed() < SAMPLE {
+                    continue;
+                }
             }
             if self.workers.running() < self.workers.len() {
                 bail!("a worker has ended: is there memory enough?");

@@ -14,7 +14,7 @@ const SESSIONS_PER_PAGE: u64 = 4;
 /// Logins that may wait for a server to accept them.
 const BACKLOG: u64 = 1024;
 /// What one session takes: server, client, and two sockets in the kernel.
-const SESSION_BYTES: u64 = 3_100 + 400 + 7_500;
+const SESSION_BYTES: u64 = 3_100 + 800 + 10_000;
 /// What a server and its client process take without sessions.
 const PROCESS_BYTES: u64 = 28 << 20;
 
