@@ -19,8 +19,7 @@ pub fn program(name: &str) -> PathBuf {
     assert!(out.status.success(), "{name} does not build: {}", String::from_utf8_lossy(&out.stderr));
     let messages = String::from_utf8_lossy(&out.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = messages
-        .filter(|m| m["target"]["name"] == name)
-        .find_map(|m| m["executable"].as_str().map(PathBuf::from));
+    let built =
+        messages.filter(|m| m["target"]["name"] == name).find_map(|m| m["executable"].as_str().map(PathBuf::from));
     built.unwrap_or_else(|| panic!("cargo does not say where {name} is"))
 }
