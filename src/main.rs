@@ -14,6 +14,7 @@
 //! | `certificate.rs` | the certificate, or one for development |
 //! | `events/` | what happens, told to operators: a live stream, webhooks |
 //! | `files.rs` | files that are there whole or not at all |
+//! | `heap.rs` | for `cargo xtask guard` only: an allocator that counts |
 //! | `ingest/` | messages that come in by other ways than HTTP |
 //! | `jwt/` | JWTs that let somebody in |
 //! | `tokens.rs` | one-time login tokens |
@@ -29,6 +30,8 @@ mod cli;
 mod config;
 mod events;
 mod files;
+#[cfg(any(feature = "guard", test))]
+mod heap;
 mod ingest;
 mod jwt;
 mod keys;
@@ -44,8 +47,12 @@ mod tokens;
 use clap::Parser;
 use std::process::ExitCode;
 
+#[cfg(not(feature = "guard"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+#[cfg(feature = "guard")]
+#[global_allocator]
+static ALLOCATOR: heap::Counted = heap::Counted;
 
 /// What jemalloc is told: memory that is free goes back to the system within a second or two, so that
 /// a parked connection costs what it holds and not what it once held; few arenas, for the same end.

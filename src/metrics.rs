@@ -156,6 +156,8 @@ pub fn render(from: &Sources<'_>) -> String {
     page.metric("herald_api_requests_in_work", "gauge", "Requests it works on.", &[(&[], from.api_in_work)]);
     ingest(&mut page);
     events(&mut page, from.events);
+    #[cfg(feature = "guard")]
+    page.metric("herald_heap_bytes", "gauge", "What is allocated.", &[(&[], crate::heap::bytes())]);
     page.metric("process_resident_memory_bytes", "gauge", "Resident memory.", &[(&[], resident_bytes())]);
     page.metric("process_open_fds", "gauge", "Open files.", &[(&[], open_files())]);
     page.0
