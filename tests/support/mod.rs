@@ -146,15 +146,21 @@ impl Home {
     }
     /// Starts a server here and waits until it is ready.
     pub fn start(self) -> Herald {
-        let running = self.spawn();
+        let server = herald(self.path());
+        self.start_as(server)
+    }
+    /// The same with a command that may do more than start the server, such as watch it; the arguments of the
+    /// server go to its end.
+    pub fn start_as(self, command: Command) -> Herald {
+        let running = self.spawn(command);
         let addresses = read_addresses(&self.data_dir());
         Herald { home: self, running: Some(running), addresses }
     }
 
-    fn spawn(&self) -> Running {
+    fn spawn(&self, mut command: Command) -> Running {
         let log = self.path().join("herald.log");
         let log_out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-        let mut child = herald(self.path())
+        let mut child = command
             .args(["serve", "--config"])
             .arg(self.config_file())
             .stdin(Stdio::null())
@@ -274,7 +280,7 @@ impl Herald {
     /// Ports change.
     pub fn restart(&mut self) {
         assert!(self.running.is_none(), "the server still runs");
-        self.running = Some(self.home.spawn());
+        self.running = Some(self.home.spawn(herald(self.path())));
         self.addresses = read_addresses(&self.home.data_dir());
     }
 
