@@ -1,9 +1,9 @@
 //! The judge. Every check runs, so that one look shows all that is wrong.
 
 use crate::step::{Steps, cargo};
-use crate::{floors, licences, test, tidy as tree_checks};
+use crate::{floors, guard, licences, test, tidy as tree_checks};
 
-/// All checks, the quick ones first, then every test.
+/// All checks, the quick ones first, then every test, then the guard, which builds on what the tests have built.
 pub fn ci(steps: &mut Steps) {
     steps.run("fmt", cargo(["fmt", "--all", "--check"]));
     tidy(steps);
@@ -14,6 +14,7 @@ pub fn ci(steps: &mut Steps) {
     docs.env("RUSTDOCFLAGS", "-D warnings");
     steps.run("docs", docs);
     test::test(steps);
+    guard::guard(steps, false);
 }
 
 /// The checks of the tree itself, which build nothing.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program and the Debian packages that bring it. Chromium without a font draws boxes.
-const PROGRAMS: [(&str, &[&str]); 11] = [
+const PROGRAMS: [(&str, &[&str]); 12] = [
     ("chromium", &["chromium", "fonts-dejavu-core"]),
     ("node", &["nodejs"]),
     ("npm", &["npm"]),
@@ -21,6 +21,7 @@ const PROGRAMS: [(&str, &[&str]); 11] = [
     ("postgres", &["postgresql"]),
     ("rabbitmq-server", &["rabbitmq-server"]),
     ("ejabberdctl", &["ejabberd"]),
+    ("valgrind", &["valgrind"]),
 ];
 /// Packages that bring a service. The tests start the program themselves, with ports of their own:
 /// the service is not started, now or when the machine is.
@@ -36,17 +37,14 @@ const AUTOBAHN_FOLDER: &str = "tests/autobahn";
 
 /// Installs what is missing, each with a step of its own; with everything there it does nothing.
 pub fn all(steps: &mut Steps) {
-    let mut packages: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !on_path(program)).flat_map(|p| p.1).collect();
+    let mut packages = packages_of(|_| true);
     // Debian's Python comes without what makes a virtual environment.
     if on_path("python3") && !succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"]))
         || !on_path("python3")
     {
-        packages.push(&"python3-venv");
+        packages.push("python3-venv");
     }
-    if !packages.is_empty() {
-        steps.run("apt update", as_root("apt-get", &["update"]));
-        install(steps, &packages.into_iter().copied().collect::<Vec<_>>());
-    }
+    install(steps, &packages);
     for folder in NPM_FOLDERS {
         let folder = root().join(folder);
         let (wanted, had) = (folder.join("package-lock.json"), folder.join("node_modules/.installed-lock.json"));
@@ -66,6 +64,17 @@ pub fn all(steps: &mut Steps) {
         }
     }
     autobahn(steps);
+}
+
+/// Installs one program when it is missing.
+pub fn program(steps: &mut Steps, program: &str) {
+    install(steps, &packages_of(|name| name == program));
+}
+
+/// Packages of the programs that are wanted and missing.
+fn packages_of(wanted: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let missing = PROGRAMS.iter().filter(|(program, _)| wanted(program) && !on_path(program));
+    missing.flat_map(|(_, packages)| packages.iter().copied()).collect()
 }
 
 /// Distributions have no Python 2 any more: without one the suite is left out, and the test says so.
@@ -97,6 +106,10 @@ fn python2() -> Option<PathBuf> {
 
 /// Installs Debian packages, and starts nothing.
 fn install(steps: &mut Steps, packages: &[&str]) {
+    if packages.is_empty() {
+        return;
+    }
+    steps.run("apt update", as_root("apt-get", &["update"]));
     let apt = ["install", "--yes", "--no-install-recommends"].iter().chain(packages).copied().collect::<Vec<_>>();
     let services: Vec<_> = SERVICES.into_iter().filter(|service| packages.contains(service)).collect();
     let guard = !services.is_empty() && !Path::new(POLICY).exists();

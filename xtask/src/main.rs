@@ -1,11 +1,12 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask install`, `cargo xtask ci`, `cargo xtask tidy`,
-//! `cargo xtask million`.
+//! `cargo xtask guard`, `cargo xtask million`.
 //!
 //! | room | what is in it |
 //! |---|---|
 //! | [`ci`] | the judge: all the checks, then the tests |
 //! | [`mod@test`] | every test, after installing what they need |
-//! | [`install`] | Chromium, Node.js, Python and their packages, nginx, HAProxy, Redis, PostgreSQL, RabbitMQ, on Debian |
+//! | [`mod@guard`] | what a session weighs and a message costs, held against what is committed |
+//! | [`install`] | Chromium, Node.js, Python and their packages, nginx, HAProxy, Redis, PostgreSQL, RabbitMQ, valgrind, on Debian |
 //! | [`tidy`] | checks of the tree itself: lengths, leftovers, lock files, links |
 //! | [`million`] | a million sessions on this machine, and what they take |
 //! | [`floors`] | arrows between crates point down |
@@ -14,6 +15,7 @@
 
 mod ci;
 mod floors;
+mod guard;
 mod install;
 mod licences;
 mod million;
@@ -27,7 +29,9 @@ use step::Steps;
 
 const USAGE: &str = "\
 cargo xtask test      passes every test; on Debian it installs what is missing first
-cargo xtask ci        is the judge: fmt, tidy, licences, clippy, docs, then cargo xtask test
+cargo xtask ci        is the judge: fmt, tidy, licences, clippy, docs, then cargo xtask test, then the guard
+cargo xtask guard     fails when a session weighs or a message costs 5 % more than benches/baseline.toml says;
+                      with --renew it writes that file anew
 cargo xtask install   installs what the tests need, and passes none
 cargo xtask tidy      checks the tree itself: floors, file lengths, leftovers, lock files, links
 cargo xtask million   holds a million sessions on this machine and says what they take; --help says more";
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         ["test"] => test::test(&mut steps),
         ["install"] => install::all(&mut steps),
         ["ci"] => ci::ci(&mut steps),
+        ["guard"] => guard::guard(&mut steps, false),
+        ["guard", "--renew"] => guard::guard(&mut steps, true),
         ["tidy"] => ci::tidy(&mut steps),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

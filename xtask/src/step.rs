@@ -92,6 +92,11 @@ impl Steps {
         sum.failed += tally.failed;
     }
 
+    /// Has a step of this name failed?
+    pub fn has_failed(&self, name: &str) -> bool {
+        self.failed.iter().any(|failed| failed == name)
+    }
+
     /// Says how it went, in the last line.
     pub fn end(self) -> ExitCode {
         if !self.failed.is_empty() {
