@@ -1,10 +1,11 @@
 //! Addresses (RFC 7622), parsed once at the edge.
 //!
-//! A [`Jid`] is one string with two marks in it, so that short ones need no heap at all.
-//! Equality, order and hash are those of the text: two JIDs are the same address exactly when
-//! they are equal, and a map keyed by JIDs can be asked with a prepared `&str`.
+//! A [`Jid`] is a counted pointer to its text, eight bytes: whoever has the same address has the same text, and the bare
+//! address of a full one is that text, too. Equality, order and hash are those of the text: two JIDs are the same address
+//! exactly when they are equal, and a map keyed by JIDs can be asked with a prepared `&str`.
 
 mod prepare;
+mod text;
 
 use compact_str::CompactString;
 use std::borrow::{Borrow, Cow};
@@ -12,6 +13,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use text::Text;
 
 /// The longest localpart, domainpart or resourcepart, in bytes after preparation (RFC 7622 section 3.1).
 /// A longer one is refused with [`JidError::TooLong`].
@@ -21,13 +23,9 @@ pub const PART_BYTES_MAX: usize = 1023;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resource(CompactString);
 
-/// `[local@]domain[/resource]`, normalised: two JIDs are the same address exactly when they are equal.
+/// `[local@]domain[/resource]`, normalised: two JIDs are the same address exactly when they are equal. Cloning shares it.
 #[derive(Clone)]
-pub struct Jid {
-    text: CompactString,
-    at: u16,    // length of the localpart; 0 when there is none
-    slash: u16, // where the bare part ends
-}
+pub struct Jid(Text);
 
 /// A [`Jid`] without a resource.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,42 +80,40 @@ impl Jid {
 
     /// The localpart, when there is one.
     pub fn local(&self) -> Option<&str> {
-        (self.at > 0).then(|| &self.text[..self.at as usize])
+        let at = self.0.local_len();
+        (at > 0).then(|| &self.as_str()[..at])
     }
 
     /// The domainpart.
     pub fn domain(&self) -> &str {
-        let from = if self.at > 0 { self.at as usize + 1 } else { 0 };
-        &self.text[from..self.slash as usize]
+        let at = self.0.local_len();
+        let from = if at > 0 { at + 1 } else { 0 };
+        &self.as_str()[from..self.0.slash()]
     }
 
     /// The resourcepart, when there is one.
     pub fn resource(&self) -> Option<&str> {
-        self.text.get(self.slash as usize + 1..)
+        self.as_str().get(self.0.slash() + 1..)
     }
 
     /// The whole text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.0.as_str()
     }
 
     /// The text without the resource: what a map of bare JIDs can be asked with, nothing copied.
     pub fn bare_str(&self) -> &str {
-        &self.text[..self.slash as usize]
+        &self.as_str()[..self.0.slash()]
     }
 
-    /// The same address without its resource.
+    /// The same address without its resource; it shares the text, unless the resource is a long one.
     pub fn to_bare(&self) -> BareJid {
-        BareJid(Jid { text: CompactString::new(self.bare_str()), at: self.at, slash: self.slash })
+        BareJid(Jid(self.0.to_bare()))
     }
 
     /// The same address with that resource in place of its own.
     pub fn with(&self, resource: &Resource) -> FullJid {
-        let mut text = CompactString::with_capacity(self.slash as usize + 1 + resource.0.len());
-        text.push_str(self.bare_str());
-        text.push('/');
-        text.push_str(&resource.0);
-        FullJid(Jid { text, at: self.at, slash: self.slash })
+        FullJid(Jid(Text::new(self.local().unwrap_or_default(), self.domain(), resource.as_str())))
     }
 
     /// The address as a bare JID, when it has no resource.
@@ -134,24 +130,12 @@ impl Jid {
 
     /// Is there no resource?
     pub fn is_bare(&self) -> bool {
-        self.text.len() == self.slash as usize
+        self.0.is_bare()
     }
 
-    /// The parts are prepared and each at most 1023 bytes, so the marks fit.
+    /// The parts are prepared.
     fn assemble(local: Option<&str>, domain: &str, resource: Option<&str>) -> Jid {
-        let at = local.map_or(0, str::len);
-        let slash = if at > 0 { at + 1 } else { 0 } + domain.len();
-        let mut text = CompactString::with_capacity(slash + resource.map_or(0, |r| r.len() + 1));
-        if let Some(local) = local {
-            text.push_str(local);
-            text.push('@');
-        }
-        text.push_str(domain);
-        if let Some(resource) = resource {
-            text.push('/');
-            text.push_str(resource);
-        }
-        Jid { text, at: at as u16, slash: slash as u16 }
+        Jid(Text::new(local.unwrap_or_default(), domain, resource.unwrap_or_default()))
     }
 }
 
@@ -199,7 +183,7 @@ impl FromStr for Jid {
         // Nearly always it is as it should be, down to the missing dot at the end of the domain.
         if as_written(&local) && as_written(&resource) && matches!(domain, Cow::Borrowed(_)) && !bare.ends_with('.') {
             let at = local.map_or(0, |l| l.len());
-            return Ok(Jid { text: CompactString::new(s), at: at as u16, slash: bare.len() as u16 });
+            return Ok(Jid(Text::of(s, at, bare.len())));
         }
         Ok(Jid::assemble(local.as_deref(), &domain, resource.as_deref()))
     }
@@ -242,7 +226,7 @@ impl TryFrom<Jid> for FullJid {
 
 impl PartialEq for Jid {
     fn eq(&self, other: &Jid) -> bool {
-        self.text == other.text
+        self.0.is(&other.0) || self.as_str() == other.as_str()
     }
 }
 
