@@ -1,6 +1,7 @@
 //! What an actor is, and how one ends.
 
 use crate::Ctx;
+use crate::registry::Key;
 use crate::timer::TimerId;
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 pub trait Actor: Send + Sized + 'static {
     /// What it is sent.
     type Msg: Send + 'static;
+
+    /// What a [`Registry`](crate::Registry) finds it by; [`Infallible`](std::convert::Infallible) for one that is in none.
+    type Key: Key;
 
     /// The mailbox's bound, in the units of [`weight`](Actor::weight). A sender that finds no room waits
     /// ([`Addr::send`](crate::Addr::send)) or is told ([`Addr::try_send`](crate::Addr::try_send)). At least 1.

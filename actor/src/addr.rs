@@ -126,7 +126,7 @@ impl<A: Actor> Addr<A> {
         match self.cell.mailbox.push(Mail::Message { weight, msg }) {
             Ok(false) => Ok(()),
             Ok(true) => {
-                self.cell.system.enqueue(self.cell.clone());
+                self.cell.system().enqueue(self.cell.clone());
                 Ok(())
             }
             Err(mail) => {

@@ -38,14 +38,11 @@ const BACKING_OFF: u8 = 3;
 pub(crate) struct Cell<A: Actor> {
     pub(crate) mailbox: Mailbox<Mail<A::Msg>>,
     pub(crate) room: Room<Aside>,
-    pub(crate) system: System,
-    /// Boxed inside the Arc to be one word here.
-    pub(crate) family: Option<Arc<Kin<A>>>,
-    /// The hash of its key in the registry's map, to find the key again.
-    pub(crate) hash: u64,
+    pub(crate) kin: Arc<Kin<A>>,
+    /// What its registry finds it by.
+    pub(crate) key: Option<A::Key>,
     id: AtomicU64,
-    handled: AtomicU64,
-    restarts: AtomicU32,
+    handled: AtomicU32, // from 0 again when it is full
     flags: AtomicU8,
     phase: AtomicU8,
     /// 0 until `started` was called on the present state. Only the runner uses it.
@@ -53,7 +50,11 @@ pub(crate) struct Cell<A: Actor> {
     body: Owned<Body<A>>,
 }
 
-pub(crate) type Kin<A> = Box<dyn Family<A>>;
+/// What all cells of a family share.
+pub(crate) struct Kin<A: Actor> {
+    pub(crate) system: System,
+    pub(crate) family: Box<dyn Family<A>>,
+}
 
 /// What only the runner touches.
 struct Body<A: Actor> {
@@ -118,24 +119,26 @@ pub(crate) trait Erased: Send + Sync {
 
 impl<A: Actor> Cell<A> {
     /// A cell nobody runs yet: the caller holds the right to run, and enqueues it once it is where it belongs.
-    pub(crate) fn new(system: System, state: Option<A>, family: Option<Arc<Kin<A>>>, hash: u64) -> Arc<Self> {
+    pub(crate) fn new(state: Option<A>, kin: Arc<Kin<A>>, key: Option<A::Key>) -> Arc<Self> {
         let cell = Arc::new(Cell {
             mailbox: Mailbox::new_busy(),
             room: Room::new(),
-            system,
-            family,
-            hash,
+            kin,
+            key,
             id: AtomicU64::new(0),
-            handled: AtomicU64::new(0),
-            restarts: AtomicU32::new(0),
+            handled: AtomicU32::new(0),
             flags: AtomicU8::new(0),
             phase: AtomicU8::new(0),
             fresh: AtomicU8::new(1),
             body: Owned::new(Body { state, pending: Chain::new(), extra: None }),
         });
         let weak = Arc::downgrade(&cell);
-        cell.id.store(cell.system.directory().insert(weak), Ordering::Relaxed);
+        cell.id.store(cell.system().directory().insert(weak), Ordering::Relaxed);
         cell
+    }
+
+    pub(crate) fn system(&self) -> &System {
+        &self.kin.system
     }
 
     pub(crate) fn id(&self) -> ActorId {
@@ -152,7 +155,7 @@ impl<A: Actor> Cell<A> {
     pub(crate) fn tell(self: &Arc<Self>, notice: Notice) {
         // A closed mailbox: whoever ended needs no more telling.
         if let Ok(true) = self.mailbox.push(Mail::Notice(notice)) {
-            self.system.enqueue(self.clone());
+            self.system().enqueue(self.clone());
         }
     }
 
@@ -208,13 +211,11 @@ impl<A: Actor> Cell<A> {
         let watchers = {
             let mut aside = self.room.aside();
             self.flags.fetch_or(ENDED | STOPPING, Ordering::Relaxed);
-            aside.take().map(|aside| aside.rest.watchers).unwrap_or_default()
+            aside.as_mut().map(|aside| std::mem::take(&mut aside.rest.watchers)).unwrap_or_default()
         };
-        if let Some(family) = &self.family {
-            family.ended(self);
-        }
-        self.system.directory().remove(self.id());
-        self.system.note_end();
+        self.kin.family.ended(self);
+        self.system().directory().remove(self.id());
+        self.system().note_end();
         for watcher in watchers {
             watcher.tell(self.id(), &why);
         }
@@ -223,7 +224,7 @@ impl<A: Actor> Cell<A> {
     /// Drops timers and waits.
     fn forget(&self, extra: Box<Extra<A>>) {
         for id in extra.timers.iter().chain(extra.waits.iter().map(|wait| &wait.timer)) {
-            self.system.wheel().cancel(*id);
+            self.system().wheel().cancel(*id);
         }
         shielded("drop of waits", || drop(extra));
     }
@@ -281,7 +282,7 @@ impl<A: Actor> Erased for Cell<A> {
                 Turn::Dry => continue,
                 Turn::Again => {
                     let cell = ctx.addr.cell;
-                    return cell.system.clone().enqueue(cell);
+                    return cell.enqueue();
                 }
                 Turn::Ended => return,
             }
@@ -289,7 +290,8 @@ impl<A: Actor> Erased for Cell<A> {
     }
 
     fn enqueue(self: Arc<Self>) {
-        self.system.clone().enqueue(self);
+        let kin = self.kin.clone();
+        kin.system.enqueue(self);
     }
 
     fn post(self: Arc<Self>, notice: Notice) {
@@ -318,17 +320,20 @@ impl<A: Actor> Erased for Cell<A> {
             _ if self.mailbox.is_idle() => State::Idle,
             _ => State::Queued,
         };
-        let named = self.room.aside().as_ref().and_then(|aside| aside.rest.name.clone()).map(String::from);
+        let (named, restarts) = match self.room.aside().as_ref() {
+            Some(aside) => (aside.rest.name.clone().map(String::from), aside.rest.restarts),
+            None => (None, 0),
+        };
         Seen {
             id: self.id(),
             kind: std::any::type_name::<A>(),
-            name: named.or_else(|| self.family.as_ref().and_then(|family| family.name(self))),
+            name: named.or_else(|| self.key.as_ref().map(|key| key.to_string())),
             state,
             depth,
             weight,
             weight_max: A::MAILBOX_MAX,
-            handled: self.handled.load(Ordering::Relaxed),
-            restarts: self.restarts.load(Ordering::Relaxed),
+            handled: self.handled.load(Ordering::Relaxed).into(),
+            restarts,
         }
     }
 }
@@ -399,7 +404,7 @@ fn deliver<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>, mail: Mail<A::Msg>) {
         Mail::Message { weight, msg } => {
             cell.room.leave(weight, A::MAILBOX_MAX.max(1));
             // Only the runner writes it: no read-modify-write is needed.
-            cell.handled.store(cell.handled.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            cell.handled.store(cell.handled.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
             ctx.pending_is_empty = body.pending.is_empty();
             state.handle(msg, ctx);
         }
@@ -449,7 +454,7 @@ fn hold<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>) -> bool {
         return true;
     }
     let Some(ready) = extra.take_ready() else { return false };
-    ctx.addr.cell.system.wheel().cancel(ready.timer);
+    ctx.addr.cell.system().wheel().cancel(ready.timer);
     if let Some(state) = &mut body.state {
         ctx.pending_is_empty = body.pending.is_empty();
         ready.slot.resume(state, ctx);
@@ -459,7 +464,7 @@ fn hold<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>) -> bool {
 
 fn start<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>) {
     if body.state.is_none() {
-        body.state = ctx.addr.cell.family.as_ref().and_then(|family| family.build(&ctx.addr));
+        body.state = ctx.addr.cell.kin.family.build(&ctx.addr.cell);
     }
     let Some(state) = &mut body.state else {
         ctx.leaving = Some(Exit::Gone);
@@ -484,26 +489,24 @@ fn after_panic<A: Actor>(body: &mut Body<A>, ctx: &mut Ctx<A>, text: &str) -> Tu
         cell.forget(extra);
     }
     ctx.leaving = None;
-    let pause = match &cell.family {
-        // It had closed its mailbox: there is no way back.
-        _ if cell.mailbox.is_closed() => None,
-        Some(family) => family.policy().next(&mut restarts, cell.system.now()),
-        None => None,
+    let pause = match cell.mailbox.is_closed() {
+        true => None, // there is no way back
+        false => cell.kin.family.policy().next(&mut restarts, cell.system().now()),
     };
     let Some(pause) = pause else {
-        let done = cell.restarts.load(Ordering::Relaxed);
+        let done = cell.room.aside().as_ref().map_or(0, |aside| aside.rest.restarts);
         let last = Arc::from(text);
         let why = if done == 0 { Exit::Panicked(last) } else { Exit::GaveUp { restarts: done, last } };
         cell.finish(body, why);
         return Turn::Ended;
     };
-    cell.restarts.store(cell.restarts.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    cell.room.aside().get_or_insert_default().rest.restarts += 1;
     cell.fresh.store(1, Ordering::Relaxed);
     let extra = ctx.extra.get_or_insert_default();
     extra.restarts = restarts;
     if !pause.is_zero() {
         extra.backing_off = true;
-        cell.system.set_timer(later(cell.system.now(), pause), &cell, Purpose::Restart);
+        cell.system().set_timer(later(cell.system().now(), pause), &cell, Purpose::Restart);
     }
     Turn::Again
 }
@@ -518,4 +521,26 @@ fn shielded(what: &str, work: impl FnOnce()) {
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("(no text)").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Actor for Nothing {
+        type Msg = ();
+        type Key = Box<u8>;
+        const MAILBOX_MAX: u32 = 1;
+        fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}
+    }
+
+    /// Beside its state, and with a key of eight bytes.
+    #[test]
+    fn an_actor_is_small() {
+        let counts = 2 * size_of::<usize>();
+        let state = size_of::<Option<Nothing>>().next_multiple_of(8);
+        assert!(counts + size_of::<Cell<Nothing>>() - state <= 96, "{}", size_of::<Cell<Nothing>>());
+    }
 }

@@ -36,7 +36,7 @@ impl<A: Actor> Ctx<A> {
 
     /// The system it lives in.
     pub fn system(&self) -> &System {
-        &self.addr.cell.system
+        self.addr.cell.system()
     }
 
     /// Now, by the system's clock.

@@ -118,74 +118,76 @@ unsafe impl<T: Send> Send for Mailbox<T> {}
 // SAFETY: as above; no method gives out a shared reference to an item.
 unsafe impl<T: Send> Sync for Mailbox<T> {}
 
-/// Mail that was taken: a list of nodes owned by its holder, oldest first.
+/// Mail that was taken: a ring of nodes owned by its holder. One pointer names the newest, behind which comes the oldest.
 pub struct Chain<T> {
-    first: *mut Node<T>,
     last: *mut Node<T>,
 }
 
 impl<T> Chain<T> {
     /// No mail.
     pub const fn new() -> Self {
-        Chain { first: ptr::null_mut(), last: ptr::null_mut() }
+        Chain { last: ptr::null_mut() }
     }
 
     /// True when nothing is in it.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.first.is_null()
+        self.last.is_null()
     }
 
     /// The oldest item.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        if self.first.is_null() {
-            return None;
-        }
-        // SAFETY: a chain owns its nodes alone and each came from Box::into_raw; it leaves the list here.
-        let node = unsafe { Box::from_raw(self.first) };
-        self.first = node.next;
-        if self.first.is_null() {
-            self.last = ptr::null_mut();
-        }
-        Some(node.item)
+        let node = self.take_oldest()?;
+        // SAFETY: each node came from Box::into_raw, and this one has left the ring.
+        Some(unsafe { Box::from_raw(node) }.item)
     }
 
     /// Moves the oldest item of `from` to the end of this chain, without copying it. `false`: there was none.
     /// `keep` looks at the item first; when it says no, the item is dropped instead (still `true`).
     pub fn shift(&mut self, from: &mut Chain<T>, keep: impl FnOnce(&T) -> bool) -> bool {
-        let node = from.first;
-        if node.is_null() {
+        if from.last.is_null() {
             return false;
         }
-        // SAFETY: `from` owns the node alone; the shared reference ends before anything is moved.
-        if !keep(unsafe { &(*node).item }) {
+        // SAFETY: `from` owns its nodes alone, and the oldest stands behind the newest; the shared reference ends before
+        // anything is moved.
+        if !keep(unsafe { &(*(*from.last).next).item }) {
             drop(from.pop());
             return true;
         }
-        // SAFETY: as above; the node leaves `from` in these lines and nothing else points at it.
+        let Some(node) = from.take_oldest() else { return false };
+        // SAFETY: the node is in no ring, and `self.last`, if there is one, is a node this chain owns.
         unsafe {
-            from.first = (*node).next;
-            (*node).next = ptr::null_mut();
+            if self.last.is_null() {
+                (*node).next = node;
+            } else {
+                (*node).next = (*self.last).next;
+                (*self.last).next = node;
+            }
         }
-        if from.first.is_null() {
-            from.last = ptr::null_mut();
-        }
-        self.link(node, node);
+        self.last = node;
         true
     }
 
-    fn link(&mut self, first: *mut Node<T>, last: *mut Node<T>) {
-        if self.first.is_null() {
-            self.first = first;
-        } else {
-            // SAFETY: not empty, so `last` is a node this chain owns.
-            unsafe { (*self.last).next = first };
+    /// Takes the oldest node out of the ring.
+    #[inline]
+    fn take_oldest(&mut self) -> Option<*mut Node<T>> {
+        if self.last.is_null() {
+            return None;
         }
-        self.last = last;
+        // SAFETY: a chain owns its nodes alone, and they are a ring.
+        unsafe {
+            let oldest = (*self.last).next;
+            if oldest == self.last {
+                self.last = ptr::null_mut();
+            } else {
+                (*self.last).next = (*oldest).next;
+            }
+            Some(oldest)
+        }
     }
 
-    /// Takes over a published stack (newest first) and turns it round.
+    /// Takes over a published stack (newest first, at least one), turns it round and closes the ring.
     fn reversed(newest: *mut Node<T>) -> Self {
         let (mut first, mut at) = (ptr::null_mut(), newest);
         while !at.is_null() {
@@ -197,7 +199,9 @@ impl<T> Chain<T> {
             first = at;
             at = next;
         }
-        Chain { first, last: newest }
+        // SAFETY: as above; it is the last of the list, and there is one.
+        unsafe { (*newest).next = first };
+        Chain { last: newest }
     }
 }
 

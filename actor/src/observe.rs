@@ -23,7 +23,7 @@ pub struct Seen {
     pub weight: u32,
     /// Its bound.
     pub weight_max: u32,
-    /// Messages handled since it was spawned.
+    /// Messages handled since it was spawned; from 0 again after 2^32.
     pub handled: u64,
     /// Restarts since it was spawned.
     pub restarts: u32,
@@ -61,6 +61,9 @@ const SHARD_BITS: u32 = 3;
 const SHARDS: usize = 1 << SHARD_BITS;
 const NONE: u32 = u32::MAX;
 
+/// Slots are made so many at a time, so that there are never many more than actors.
+const CHUNK: usize = 128;
+
 /// Every live actor, in slots that are used again under a new generation. An id is generation, slot, shard.
 pub(crate) struct Directory {
     shards: [Mutex<Shard>; SHARDS],
@@ -70,19 +73,24 @@ pub(crate) struct Directory {
 }
 
 struct Shard {
-    slots: Vec<Slot>,
+    chunks: Vec<Box<Chunk>>,
     free: u32,
 }
 
-struct Slot {
-    generation: u32,
-    next_free: u32,
-    cell: Option<Weak<dyn Erased>>,
+struct Chunk {
+    slots: [Slot; CHUNK],
+    generations: [u32; CHUNK], // beside them, or each would take 24 bytes and not 20
+}
+
+enum Slot {
+    Live(Weak<dyn Erased>),
+    /// Nobody's; the next one like that.
+    Free(u32),
 }
 
 impl Directory {
     pub(crate) fn new() -> Directory {
-        let shards = std::array::from_fn(|_| Mutex::new(Shard { slots: Vec::new(), free: NONE }));
+        let shards = std::array::from_fn(|_| Mutex::new(Shard { chunks: Vec::new(), free: NONE }));
         Directory { shards, turn: AtomicUsize::new(0), live: AtomicUsize::new(0) }
     }
 
@@ -94,35 +102,14 @@ impl Directory {
         let shard_number = self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS;
         self.live.fetch_add(1, Ordering::Relaxed);
         let mut shard = self.shards[shard_number].lock();
-        let at = if shard.free != NONE {
-            let at = shard.free;
-            shard.free = shard.slots[at as usize].next_free;
-            at
-        } else {
-            shard.slots.push(Slot { generation: 0, next_free: NONE, cell: None });
-            (shard.slots.len() - 1) as u32
-        };
-        let slot = &mut shard.slots[at as usize];
-        slot.cell = Some(cell);
-        u64::from(slot.generation) << 32 | u64::from(at) << SHARD_BITS | shard_number as u64
+        let (at, generation) = shard.put(cell);
+        u64::from(generation) << 32 | u64::from(at) << SHARD_BITS | shard_number as u64
     }
 
     /// Returns how many are left.
     pub(crate) fn remove(&self, id: ActorId) {
         let (shard_number, at) = place(id);
-        let gone = {
-            let mut shard = self.shards[shard_number].lock();
-            let free = shard.free;
-            let Some(slot) = shard.slots.get_mut(at) else { return };
-            if slot.generation != (id.0 >> 32) as u32 || slot.cell.is_none() {
-                return;
-            }
-            slot.generation = slot.generation.wrapping_add(1);
-            slot.next_free = free;
-            let gone = slot.cell.take();
-            shard.free = at as u32;
-            gone
-        };
+        let Some(gone) = self.shards[shard_number].lock().take(at, (id.0 >> 32) as u32) else { return };
         drop(gone);
         self.live.fetch_sub(1, Ordering::AcqRel);
     }
@@ -137,8 +124,7 @@ impl Directory {
         while shard_number < SHARDS && found.len() < limit {
             let shard = self.shards[shard_number].lock();
             // What is upgraded is dropped by the caller, outside the lock: it may be the last one.
-            let rest = shard.slots.get(at..).unwrap_or_default();
-            found.extend(rest.iter().filter_map(|slot| slot.cell.as_ref()?.upgrade()).take(limit - found.len()));
+            found.extend(shard.live(at).filter_map(Weak::upgrade).take(limit - found.len()));
             shard_number += 1;
             at = 0;
         }
@@ -146,7 +132,66 @@ impl Directory {
     }
 }
 
+impl Shard {
+    /// Where it is now, and under which generation.
+    fn put(&mut self, cell: Weak<dyn Erased>) -> (u32, u32) {
+        if self.free == NONE {
+            self.grow();
+        }
+        let at = self.free;
+        let chunk = &mut self.chunks[at as usize / CHUNK];
+        if let Slot::Free(next) = std::mem::replace(&mut chunk.slots[at as usize % CHUNK], Slot::Live(cell)) {
+            self.free = next;
+        }
+        (at, chunk.generations[at as usize % CHUNK])
+    }
+
+    fn take(&mut self, at: usize, generation: u32) -> Option<Weak<dyn Erased>> {
+        let chunk = self.chunks.get_mut(at / CHUNK)?;
+        let (slot, of_slot) = (&mut chunk.slots[at % CHUNK], &mut chunk.generations[at % CHUNK]);
+        if *of_slot != generation || matches!(slot, Slot::Free(_)) {
+            return None;
+        }
+        *of_slot = generation.wrapping_add(1);
+        let gone = std::mem::replace(slot, Slot::Free(self.free));
+        self.free = at as u32;
+        match gone {
+            Slot::Live(cell) => Some(cell),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// Those from this place on.
+    fn live(&self, from: usize) -> impl Iterator<Item = &Weak<dyn Erased>> {
+        let slots = self.chunks.iter().skip(from / CHUNK).flat_map(|chunk| chunk.slots.iter());
+        slots.skip(from % CHUNK).filter_map(|slot| match slot {
+            Slot::Live(cell) => Some(cell),
+            Slot::Free(_) => None,
+        })
+    }
+
+    fn grow(&mut self) {
+        let first = (self.chunks.len() * CHUNK) as u32;
+        let next = |at: usize| if at + 1 < CHUNK { first + at as u32 + 1 } else { NONE };
+        self.chunks.push(Box::new(Chunk {
+            slots: std::array::from_fn(|at| Slot::Free(next(at))),
+            generations: [0; CHUNK],
+        }));
+        self.free = first;
+    }
+}
+
 fn place(id: ActorId) -> (usize, usize) {
     let low = (id.0 & u64::from(u32::MAX)) as usize;
     (low % SHARDS, low >> SHARD_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_takes_twenty_bytes() {
+        assert_eq!(size_of::<Chunk>(), 20 * CHUNK);
+    }
 }

@@ -1,7 +1,7 @@
 //! Restarting: how often, how fast, and from what.
 
 use crate::actor::Actor;
-use crate::addr::Addr;
+use crate::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -59,12 +59,23 @@ impl Default for Policy {
 /// What one actor, or a registry's whole family of them, is rebuilt from. A family has one of these, not each actor.
 pub(crate) trait Family<A: Actor>: Send + Sync {
     fn policy(&self) -> &Policy;
-    /// A fresh state for this cell; `None` when its key is gone from the registry.
-    fn build(&self, addr: &Addr<A>) -> Option<A>;
+    /// A fresh state for this cell, when there can be one.
+    fn build(&self, cell: &Cell<A>) -> Option<A>;
     /// The cell ended; it may still be dropping.
-    fn ended(&self, addr: &crate::cell::Cell<A>);
-    /// The cell's name, for who looks inside.
-    fn name(&self, addr: &crate::cell::Cell<A>) -> Option<String>;
+    fn ended(&self, _: &Cell<A>) {}
+}
+
+/// One that is not rebuilt.
+pub(crate) struct Once;
+
+impl<A: Actor> Family<A> for Once {
+    fn policy(&self) -> &Policy {
+        &Policy::NEVER
+    }
+
+    fn build(&self, _: &Cell<A>) -> Option<A> {
+        None
+    }
 }
 
 /// A family of one.
@@ -78,13 +89,7 @@ impl<A: Actor, F: Fn() -> A + Send + Sync> Family<A> for Alone<F> {
         &self.policy
     }
 
-    fn build(&self, _: &Addr<A>) -> Option<A> {
+    fn build(&self, _: &Cell<A>) -> Option<A> {
         Some((self.factory)())
-    }
-
-    fn ended(&self, _: &crate::cell::Cell<A>) {}
-
-    fn name(&self, _: &crate::cell::Cell<A>) -> Option<String> {
-        None
     }
 }

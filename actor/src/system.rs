@@ -2,11 +2,11 @@
 
 use crate::actor::{Actor, ActorId};
 use crate::addr::Addr;
-use crate::cell::{Cell, Erased};
+use crate::cell::{Cell, Erased, Kin};
 use crate::clock::Clock;
 use crate::observe::{Directory, Seen};
 use crate::queue::{RunQueue, Worker};
-use crate::supervise::{Alone, Policy};
+use crate::supervise::{Alone, Family, Once, Policy};
 use crate::timer::{Purpose, TimerId, Wheel};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,18 +70,13 @@ impl System {
 
     /// Starts an actor. A panic in it ends it.
     pub fn spawn<A: Actor>(&self, actor: A) -> Addr<A> {
-        let addr = Addr { cell: Cell::new(self.clone(), Some(actor), None, 0) };
-        self.enqueue(addr.cell.clone());
-        addr
+        self.start(Some(actor), Box::new(Once))
     }
 
     /// Starts an actor that is rebuilt by `factory` when it panics, as `policy` says: same address, mail kept.
     /// For many of a kind use a [`Registry`](crate::Registry), which keeps one factory for all.
     pub fn supervise<A: Actor>(&self, policy: Policy, factory: impl Fn() -> A + Send + Sync + 'static) -> Addr<A> {
-        let family: crate::cell::Kin<A> = Box::new(Alone { policy, factory });
-        let addr = Addr { cell: Cell::new(self.clone(), None, Some(Arc::new(family)), 0) };
-        self.enqueue(addr.cell.clone());
-        addr
+        self.start(None, Box::new(Alone { policy, factory }))
     }
 
     /// Now, by this system's clock.
@@ -150,6 +145,14 @@ impl System {
         self.0.queue.wake_all();
         self.0.wheel.earlier.notify_one();
         killed
+    }
+
+    /// One of no registry.
+    fn start<A: Actor>(&self, state: Option<A>, family: Box<dyn Family<A>>) -> Addr<A> {
+        let kin = Arc::new(Kin { system: self.clone(), family });
+        let addr = Addr { cell: Cell::new(state, kin, None) };
+        self.enqueue(addr.cell.clone());
+        addr
     }
 
     async fn all_ended(&self) {

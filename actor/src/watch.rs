@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 pub(crate) struct Aside {
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) name: Option<Box<str>>,
+    /// How often it was restarted.
+    pub(crate) restarts: u32,
 }
 
 pub(crate) enum Watcher {
@@ -59,6 +61,7 @@ mod tests {
 
     impl Actor for Watched {
         type Msg = ();
+        type Key = std::convert::Infallible;
         const MAILBOX_MAX: u32 = 1;
         fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}
     }

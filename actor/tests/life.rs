@@ -205,6 +205,7 @@ struct Feather;
 
 impl Actor for Feather {
     type Msg = Option<Reply<Reply<()>>>;
+    type Key = std::convert::Infallible;
     const MAILBOX_MAX: u32 = 3;
 
     fn weight(_: &Self::Msg) -> u32 {

@@ -126,6 +126,7 @@ impl UserActor {
 
 impl Actor for UserActor {
     type Msg = Input;
+    type Key = BareJid;
     const MAILBOX_MAX: u32 = MAILBOX_BYTES_MAX;
 
     /// Stanzas by their bytes. What the server says for itself always has room, but for the line.

@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub left: Notify,
     pub bindings: AtomicU64,
     pub runtime: Option<Handle>,
-    pub users: OnceLock<Registry<BareJid, UserActor>>,
+    pub users: OnceLock<Registry<UserActor>>,
     pub observer: OnceLock<Arc<dyn Observer>>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Counters {
 
 impl World {
     /// Set right after the world is made, before anybody can ask.
-    pub fn users(&self) -> &Registry<BareJid, UserActor> {
+    pub fn users(&self) -> &Registry<UserActor> {
         match self.users.get() {
             Some(users) => users,
             None => unreachable!("the world is not handed out before it is whole"),

@@ -62,6 +62,7 @@ pub struct Cells {
 
 impl Actor for State {
     type Msg = Msg;
+    type Key = std::convert::Infallible;
     const MAILBOX_MAX: u32 = MAILBOX as u32;
 
     fn started(&mut self, _: &mut Ctx<Self>) {

@@ -52,6 +52,7 @@ pub enum Say {
 
 impl Actor for Probe {
     type Msg = Say;
+    type Key = std::convert::Infallible;
     const MAILBOX_MAX: u32 = 64;
 
     fn name(&self) -> Option<String> {
@@ -100,6 +101,7 @@ pub struct Frail;
 
 impl Actor for Frail {
     type Msg = ();
+    type Key = std::convert::Infallible;
     const MAILBOX_MAX: u32 = 8;
 
     fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}
