@@ -24,11 +24,11 @@ pub enum Entry {
 }
 
 /// Reads what [`Kept::stanza`](herald_storage::Kept) holds, for a resource, or for nobody special.
-pub fn read(kept: &[u8], resource: Option<&Resource>) -> Entry {
+pub fn read(kept: &[u8], resource: Option<&str>) -> Entry {
     let stanza = std::str::from_utf8(kept).ok().and_then(|text| Stanza::parse(text, &Scope::NONE).ok());
     let Some(mut stanza) = stanza else { return Entry::Broken };
     if has_ours(&stanza) {
-        let is_name = |name: &str| resource.is_some_and(|r| r.as_str() == name);
+        let is_name = |name: &str| resource == Some(name);
         if stanza.child("not-for", NS).is_some_and(|e| e.attr("resource").is_some_and(|r| is_name(&r))) {
             return Entry::NotForIt;
         }

@@ -41,7 +41,7 @@ pub(crate) enum Item {
 impl Item {
     /// A message as it stands in the log; `None`, when it cannot be read or is not for this resource.
     pub(crate) fn of_log(kept: &Kept, resource: Option<&Resource>) -> Option<Item> {
-        match log::read(&kept.stanza, resource) {
+        match log::read(&kept.stanza, resource.map(Resource::as_str)) {
             Entry::Message(stanza) => {
                 Some(Item::Message { id: Some(kept.id), at_ms: Some(kept.at_ms), stanza: Arc::new(stanza) })
             }

@@ -161,6 +161,11 @@ impl FullJid {
     pub fn resource(&self) -> &str {
         self.0.resource().unwrap_or_default()
     }
+
+    /// The same as a value of its own.
+    pub fn to_resource(&self) -> Resource {
+        Resource(CompactString::new(self.resource()))
+    }
 }
 
 impl FromStr for Jid {

@@ -65,25 +65,25 @@ impl User {
 
     /// Is some connection of this user behind?
     pub fn has_link_behind(&self) -> bool {
-        self.behind.is_some()
+        self.busy.behind.is_some()
     }
 
     pub(super) fn is_behind(&self, binding: Binding) -> bool {
-        self.behind.as_ref().is_some_and(|b| b.binding == binding)
+        self.busy.behind.as_ref().is_some_and(|b| b.binding == binding)
     }
 
     /// It takes messages, and no other resource does.
     fn may_be_behind(&self, place: usize) -> bool {
         let takes = |place: usize| self.resources[place].takes_messages();
         let is_alone = (0..self.resources.len()).all(|other| other == place || !takes(other));
-        self.settings().behind_secs > 0 && self.behind.is_none() && takes(place) && is_alone
+        self.settings().behind_secs > 0 && self.busy.behind.is_none() && takes(place) && is_alone
     }
 
     fn fall_behind(&mut self, now: Now, place: usize) {
         let bound = &self.resources[place];
         let (binding, waiting, taken) = (bound.binding, bound.link.waiting(), bound.link.taken());
         let until = now.at + self.behind_time();
-        self.behind = Some(Box::new(Behind { binding, until, taken, now, late: VecDeque::new(), late_bytes: 0 }));
+        self.busy.behind = Some(Box::new(Behind { binding, until, taken, now, late: VecDeque::new(), late_bytes: 0 }));
         tracing::debug!(user = %self.jid, waiting, "a connection is behind");
         // Nothing that has to be kept was handed to it since it was behind before, unless all from then was.
         let has_place = self.reserved_at(binding).is_some_and(|first| !self.is_given_behind(first));
@@ -100,7 +100,7 @@ impl User {
 
     /// What would go to the connection that is behind.
     pub(super) fn overflow(&mut self, binding: Binding, delivery: Delivery) {
-        let Some(now) = self.behind.as_ref().map(|b| b.now) else { return };
+        let Some(now) = self.busy.behind.as_ref().map(|b| b.now) else { return };
         match delivery.stanza.kind {
             Kind::Message(MessageType::Error) => self.hold_late(now, delivery),
             Kind::Message(_) => self.overflow_message(now, binding, delivery),
@@ -127,7 +127,7 @@ impl User {
     fn overflow_message(&mut self, now: Now, binding: Binding, delivery: Delivery) {
         if delivery.receipt.is_some() {
             self.hand_back(binding, &delivery);
-        } else if self.leaving.is_some() {
+        } else if self.busy.leaving.is_some() {
             self.give_back_later(delivery); // behind what another gives back
         } else {
             let stanza = delivery.stanza.clone();
@@ -141,8 +141,8 @@ impl User {
     /// Who waits to hear what became of this message: nobody was told yet.
     fn ticket_of(&mut self, stanza: &Arc<Stanza>) -> Option<Ticket> {
         let is_about = |todo: &Todo| matches!(todo, Todo::Say(_, _, about, _) if Arc::ptr_eq(about, stanza));
-        let place = self.todo.iter().position(is_about)?;
-        match self.todo.remove(place) {
+        let place = self.busy.todo.iter().position(is_about)?;
+        match self.busy.todo.remove(place) {
             Some(Todo::Say(ticket, ..)) => Some(ticket),
             _ => None,
         }
@@ -151,7 +151,7 @@ impl User {
     /// Holds what cannot be kept and must not be dropped.
     fn hold_late(&mut self, now: Now, delivery: Delivery) {
         use PresenceType::{Available, Unavailable};
-        let Some(behind) = &mut self.behind else { return };
+        let Some(behind) = &mut self.busy.behind else { return };
         if matches!(delivery.stanza.kind, Kind::Presence(Available | Unavailable)) {
             let is_older = |held: &Delivery| {
                 matches!(held.stanza.kind, Kind::Presence(Available | Unavailable))
@@ -176,8 +176,8 @@ impl User {
         if !self.is_behind(binding) {
             return;
         }
-        let late = self.behind.take().map(|b| b.late).unwrap_or_default();
-        self.todo.extend(late.into_iter().map(|delivery| Todo::Deliver(binding, delivery)));
+        let late = self.busy.behind.take().map(|b| b.late).unwrap_or_default();
+        self.busy.todo.extend(late.into_iter().map(|delivery| Todo::Deliver(binding, delivery)));
         if self.kept == 0 {
             self.end_reservations(binding, u64::MAX); // nothing was kept that could have to stand behind
         }
@@ -187,10 +187,10 @@ impl User {
 
     /// The time is over: is its client there?
     pub(super) fn look_behind(&mut self, now: Now) {
-        let Some(binding) = self.behind.as_ref().filter(|b| b.until <= now.at).map(|b| b.binding) else { return };
+        let Some(binding) = self.busy.behind.as_ref().filter(|b| b.until <= now.at).map(|b| b.binding) else { return };
         let taken = self.place_of(binding).and_then(|place| self.resources[place].link.taken());
         let until = now.at + self.behind_time();
-        match &mut self.behind {
+        match &mut self.busy.behind {
             Some(behind) if taken.is_none() || behind.taken != taken => {
                 (behind.until, behind.taken) = (until, taken);
             }
@@ -203,7 +203,7 @@ impl User {
 
     /// Another resource takes messages now: the one that is behind goes, and comes back when it can.
     pub(super) fn close_behind(&mut self, now: Now, newcomer: Binding) {
-        if let Some(binding) = self.behind.as_ref().map(|b| b.binding)
+        if let Some(binding) = self.busy.behind.as_ref().map(|b| b.binding)
             && binding != newcomer
         {
             self.close_link(now, binding);
@@ -212,7 +212,9 @@ impl User {
 
     /// The resource is gone.
     pub(super) fn forget_behind(&mut self, binding: Binding) {
-        self.behind.take_if(|b| b.binding == binding);
+        if self.is_behind(binding) {
+            self.busy.behind = None;
+        }
     }
 
     fn close_link(&mut self, now: Now, binding: Binding) {

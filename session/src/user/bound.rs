@@ -8,7 +8,6 @@ use crate::events::Event;
 use crate::hooks::{Resource as View, Turn};
 use crate::link::{Binding, Close, Delivery, Link, Parcel};
 use crate::push::{PresenceInfo, ResourceInfo, SessionInfo};
-use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{FullJid, Jid, Kind, PresenceType, Resource, Stanza, StanzaError};
@@ -19,7 +18,7 @@ use std::sync::Arc;
 pub(super) struct Bound {
     pub binding: Binding,
     pub link: Arc<dyn Link>,
-    pub resource: Resource,
+    pub jid: FullJid,
     /// What it said in its presence; `None` while it is not available, or when it said nothing.
     pub shown: Option<Box<Shown>>,
     /// To whom it sent directed presence (RFC 6121 section 4.6), so that they hear when it is gone.
@@ -49,9 +48,9 @@ impl Bound {
 
 /// What an available resource said of itself.
 pub(super) struct Shown {
-    pub lang: Option<CompactString>,
+    pub lang: Option<Box<str>>,
     pub decls: Option<Box<str>>,
-    pub payload: Bytes,
+    pub payload: Box<[u8]>,
 }
 
 /// What is left to do when an actor ends with resources bound.
@@ -83,11 +82,13 @@ impl User {
         }
         let jid = self.jid.with(&resource);
         let link = bind.link.info();
-        self.resources.reserve_exact(1);
+        if !self.resources.is_empty() {
+            self.resources.reserve_exact(1);
+        }
         self.resources.push(Bound {
             binding: bind.binding,
             link: bind.link,
-            resource,
+            jid: jid.clone(),
             shown: None,
             directed: None,
             since_ms: now.unix_ms,
@@ -138,7 +139,7 @@ impl User {
     pub(super) fn detach(&mut self, now: Now, place: usize, why: Close) {
         let bound = &self.resources[place];
         let (binding, link) = (bound.binding, bound.link.clone());
-        self.todo.push_back(Todo::Close(link, why));
+        self.busy.todo.push_back(Todo::Close(link, why));
         self.wait_for(now, binding);
         self.remove(now, place);
     }
@@ -147,12 +148,10 @@ impl User {
     fn remove(&mut self, now: Now, place: usize) {
         let mut bound = self.resources.remove(place);
         self.forget_behind(bound.binding);
-        if self.resources.is_empty() {
-            self.resources = Vec::new(); // a user who is away owns no buffer
-        }
-        let unavailable = Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(self.jid.with(&bound.resource));
+        self.resources.shrink_to_fit(); // one needs no buffer
+        let unavailable = Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(bound.jid.clone());
         self.became_unavailable(now, &mut bound, unavailable);
-        self.watch(|user| Event::SessionDown { jid: user.jid.with(&bound.resource), link: bound.link.info() });
+        self.watch(|_| Event::SessionDown { jid: bound.jid.clone(), link: bound.link.info() });
         if bound.follows {
             self.mark_read();
         }
@@ -171,8 +170,7 @@ impl User {
         let mut parcels = Vec::new();
         let mut links = Vec::new();
         for bound in gone {
-            let unavailable =
-                Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(self.jid.with(&bound.resource));
+            let unavailable = Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(bound.jid.clone());
             let unavailable = Arc::new(unavailable);
             let seen_by = if bound.priority.is_some() { self.seen_by() } else { Vec::new() };
             let directed = bound.directed.map(|d| *d).unwrap_or_default();
@@ -192,7 +190,7 @@ impl User {
     }
 
     pub(super) fn place_of_resource(&self, resource: &str) -> Option<usize> {
-        self.resources.iter().position(|r| r.resource.as_str() == resource)
+        self.resources.iter().position(|r| r.jid.resource() == resource)
     }
 
     pub(super) fn candidates(&self) -> SmallVec<[Candidate; 4]> {
@@ -202,26 +200,26 @@ impl User {
     /// Asks to hand a parcel to the resource at this place; the stanza is shared.
     pub(super) fn deliver_to(&mut self, place: usize, parcel: &Parcel) {
         let delivery = Delivery { to: parcel.to.clone(), ..Delivery::new(parcel.stanza.clone()) };
-        self.todo.push_back(Todo::Deliver(self.resources[place].binding, delivery));
+        self.busy.todo.push_back(Todo::Deliver(self.resources[place].binding, delivery));
     }
 
     /// Hands a stanza to all resources that `wants` names, each with its own full JID in `to`.
     pub(super) fn deliver_where(&mut self, stanza: &Arc<Stanza>, wants: impl Fn(&Bound) -> bool) {
         for bound in self.resources.iter().filter(|r| wants(r)) {
-            let to = Some(self.jid.with(&bound.resource).into());
+            let to = Some(bound.jid.clone().into());
             let delivery = Delivery { to, ..Delivery::new(stanza.clone()) };
-            self.todo.push_back(Todo::Deliver(bound.binding, delivery));
+            self.busy.todo.push_back(Todo::Deliver(bound.binding, delivery));
         }
     }
 
     pub(crate) fn full_jid_of(&self, binding: Binding) -> Option<FullJid> {
-        self.place_of(binding).map(|place| self.jid.with(&self.resources[place].resource))
+        self.place_of(binding).map(|place| self.resources[place].jid.clone())
     }
 
     pub(crate) fn resource_views(&self) -> impl Iterator<Item = View> + '_ {
         self.resources.iter().map(|r| View {
             binding: r.binding,
-            jid: self.jid.with(&r.resource),
+            jid: r.jid.clone(),
             priority: r.priority,
             interested: r.interested,
             link: r.link.info(),
@@ -237,7 +235,7 @@ impl User {
     fn resource_info(&self, bound: &Bound) -> ResourceInfo {
         let (show, status) = words_of(&self.presence_of(bound));
         ResourceInfo {
-            resource: bound.resource.clone(),
+            resource: bound.jid.to_resource(),
             priority: bound.priority,
             show,
             status,
@@ -247,7 +245,7 @@ impl User {
 
     pub(super) fn session_infos(&self) -> Vec<SessionInfo> {
         let info = |r: &Bound| SessionInfo {
-            jid: self.jid.with(&r.resource),
+            jid: r.jid.clone(),
             link: r.link.info(),
             priority: r.priority,
             since_ms: r.since_ms,

@@ -87,7 +87,7 @@ impl User {
 
     /// Begins to give out, when there is something to give and someone to take it.
     pub(super) fn give_out(&mut self) {
-        if self.kept <= self.handed() || self.leaving.is_some() || self.giving().is_some() {
+        if self.kept <= self.handed() || self.busy.leaving.is_some() || self.giving().is_some() {
             return;
         }
         let taker = self.resources.iter().filter(|r| r.takes_messages() && !r.follows).max_by_key(|r| r.priority);
@@ -153,18 +153,18 @@ impl User {
     fn hand_out_one(&mut self, now: Now, binding: Binding, kept: &Kept) {
         let id = kept.id;
         let is_handed = self.is_handed(id);
-        let resource = self.place_of(binding).map(|place| self.resources[place].resource.clone());
+        let jid = self.place_of(binding).map(|place| self.resources[place].jid.clone());
         let Some(giving) = self.giving_mut() else { return };
         giving.after = id;
         if is_handed {
             return;
         }
-        let mut stanza = match log::read(&kept.stanza, resource.as_ref()) {
+        let mut stanza = match log::read(&kept.stanza, jid.as_ref().map(|jid| jid.resource())) {
             log::Entry::Message(stanza) => stanza,
             log::Entry::NotForIt => return giving.passed += 1,
             log::Entry::Broken => {
                 tracing::error!(user = %self.jid, id, "a kept message cannot be read; it is let go");
-                return self.todo.push_back(Todo::Mark(vec![id]));
+                return self.busy.todo.push_back(Todo::Mark(vec![id]));
             }
         };
         giving.unacked.push(id);

@@ -30,7 +30,7 @@ impl User {
     /// From now on this connection is waited for.
     pub(super) fn wait_for(&mut self, now: Now, binding: Binding) {
         let until = now.at + Duration::from_secs(self.settings().leaving_secs.into());
-        let leaving = self.leaving.get_or_insert_with(|| {
+        let leaving = self.busy.leaving.get_or_insert_with(|| {
             Box::new(Leaving { until, bindings: SmallVec::new(), returned: Vec::new(), held: VecDeque::new() })
         });
         leaving.until = until;
@@ -40,7 +40,7 @@ impl User {
     /// Holds a message back.
     pub(super) fn hold(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>) {
         let max = self.settings().held_max as usize;
-        match &mut self.leaving {
+        match &mut self.busy.leaving {
             Some(leaving) if leaving.held.len() < max => leaving.held.push_back((parcel, ticket)),
             _ => match ticket {
                 Some(ticket) => ticket.say(SendtoState::Full, 0, None),
@@ -51,7 +51,7 @@ impl User {
 
     /// What was for a connection that does not take it any more waits behind what that one gives back.
     pub(super) fn give_back_later(&mut self, delivery: Delivery) {
-        if let Some(leaving) = &mut self.leaving
+        if let Some(leaving) = &mut self.busy.leaving
             && let Some(parcel) = given_back(delivery)
         {
             leaving.held.push_back((parcel, None));
@@ -60,7 +60,7 @@ impl User {
 
     /// The answer waits with the message it is about, which was held back last.
     pub(super) fn hold_answer(&mut self, ticket: Ticket, stanza: &Arc<Stanza>) {
-        let held = self.leaving.as_mut().and_then(|l| {
+        let held = self.busy.leaving.as_mut().and_then(|l| {
             l.held.iter_mut().rev().find(|(parcel, waits)| waits.is_none() && Arc::ptr_eq(&parcel.stanza, stanza))
         });
         match held {
@@ -71,7 +71,7 @@ impl User {
 
     /// Is this a connection that was told to end, and has not?
     pub(super) fn is_leaving(&self, binding: Binding) -> bool {
-        self.leaving.as_ref().is_some_and(|l| l.bindings.contains(&binding))
+        self.busy.leaving.as_ref().is_some_and(|l| l.bindings.contains(&binding))
     }
 
     /// A connection has ended and gives back what it had not delivered.
@@ -84,7 +84,7 @@ impl User {
             returned.extend(parcel.and_then(|parcel| self.put_back(now, binding, after, parcel)));
         }
         self.end_reservations(binding, u64::MAX);
-        match &mut self.leaving {
+        match self.busy.as_mut().and_then(|work| work.leaving.as_mut()) {
             Some(leaving) => {
                 leaving.returned.extend(returned);
                 leaving.bindings.retain(|b| *b != binding);
@@ -103,7 +103,7 @@ impl User {
 
     /// Nobody is waited for any more: first what was kept, then what came back, then what was held.
     pub(super) fn release(&mut self, now: Now) {
-        let Some(leaving) = self.leaving.take() else { return };
+        let Some(leaving) = self.busy.as_mut().and_then(|work| work.leaving.take()) else { return };
         self.give_out_again();
         for parcel in leaving.returned {
             self.again(now, parcel, None);

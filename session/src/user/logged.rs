@@ -178,7 +178,8 @@ impl User {
         let (takers, followers) = self.takers_of_logged(&parcel, ticket.as_ref());
         // Pages are being given out: it comes with the next, or came with the last. And behind what a leaving
         // connection gives back; and when there is room, to one that is behind.
-        let by_pages = self.leaving.is_some() || takers.iter().any(|b| self.is_behind(*b) || self.is_paging(*b, id));
+        let by_pages =
+            self.busy.leaving.is_some() || takers.iter().any(|b| self.is_behind(*b) || self.is_paging(*b, id));
         let has_it = |b: &Binding| self.keeping.as_ref().is_some_and(|k| k.handed.holds(id, *b));
         let takers: SmallVec<[Binding; 4]> = takers.into_iter().filter(|b| !by_pages && !has_it(b)).collect();
         let count = takers.len() + followers.len();
@@ -215,7 +216,7 @@ impl User {
             }
         }
         if let Some(ticket) = ticket {
-            self.todo.push_back(Todo::Say(ticket, copies, parcel.stanza, Some(id)));
+            self.busy.todo.push_back(Todo::Say(ticket, copies, parcel.stanza, Some(id)));
         }
         if by_pages { self.kept_one() } else { self.go_on() }
     }
@@ -226,13 +227,13 @@ impl User {
         parcel: &Parcel,
         ticket: Option<&Ticket>,
     ) -> (SmallVec<[Binding; 4]>, SmallVec<[Binding; 4]>) {
-        let excluded = ticket.and_then(|t| t.terms.exclude.as_ref());
+        let excluded = ticket.and_then(|t| t.terms.exclude.as_ref()).map(|r| r.as_str());
         let takers = match self.choose_for(parcel, ticket, self.address_of(parcel.to())) {
             Choice::Resources(places) => places.into_iter().map(|place| &self.resources[place]).collect(),
             _ => Vec::new(), // whom it was for has gone meanwhile: it waits for the next
         };
         let takers = takers.into_iter().filter(|r| !r.follows);
-        let followers = self.resources.iter().filter(|r| r.takes_log() && Some(&r.resource) != excluded);
+        let followers = self.resources.iter().filter(|r| r.takes_log() && Some(r.jid.resource()) != excluded);
         (takers.map(|r| r.binding).collect(), followers.map(|r| r.binding).collect())
     }
 
@@ -254,7 +255,7 @@ impl User {
         let known = keeping.handed.ack(id, binding);
         if known != Known::Acked {
             keeping.marking.push(id);
-            self.todo.push_back(Todo::Mark(vec![id]));
+            self.busy.todo.push_back(Todo::Mark(vec![id]));
         }
         if known == Known::Pending {
             self.is_delivered(id);
@@ -291,7 +292,7 @@ impl User {
     /// Asks the store to mark what followers have read.
     pub(super) fn mark_read(&mut self) {
         if let Some(to) = self.take_read() {
-            self.todo.push_back(Todo::MarkTo(to));
+            self.busy.todo.push_back(Todo::MarkTo(to));
         }
     }
 

@@ -44,7 +44,7 @@ impl User {
     ///
     /// `returned`: a connection gave it back. Then the resource it was for is gone, and any other will do.
     pub(super) fn place(&mut self, now: Now, parcel: Parcel, ticket: Option<Ticket>, returned: bool) {
-        if self.leaving.is_some() {
+        if self.busy.leaving.is_some() {
             return self.hold(now, parcel, ticket);
         }
         let ticket = match ticket {
@@ -84,7 +84,7 @@ impl User {
             _ => non_negative(&candidates),
         };
         if let Some(excluded) = &ticket.terms.exclude {
-            places.retain(|place| self.resources[*place].resource != *excluded);
+            places.retain(|place| self.resources[*place].jid.resource() != excluded.as_str());
         }
         if places.is_empty() { Choice::Offline } else { Choice::Resources(places) }
     }
@@ -99,7 +99,7 @@ impl User {
             self.ask_deliver(self.resources[place].binding, delivery);
         }
         if let (Some(ticket), Some(copies)) = (ticket, copies) {
-            self.todo.push_back(Todo::Say(ticket, copies, parcel.stanza, None));
+            self.busy.todo.push_back(Todo::Say(ticket, copies, parcel.stanza, None));
         }
     }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`ask`] | what goes in and comes out |
 //! | `bound` | the resources: bind, conflict, unbind |
+//! | `busy` | what is going on |
 //! | `roster` | RFC 6121 section 2 |
 //! | `subscribe` | section 3, by the tables of [`crate::subscription`] |
 //! | `presence` | section 4 |
@@ -26,6 +27,7 @@
 pub mod ask;
 mod behind;
 mod bound;
+mod busy;
 mod iq;
 mod kept;
 mod leaving;
@@ -49,17 +51,16 @@ use crate::hooks::{Flow, Modules, Turn};
 use crate::link::{Binding, Close, Copies, Delivery, Link, Parcel};
 use crate::push::SendtoState;
 use crate::settings::Settings;
-use behind::Behind;
 use bound::Bound;
+use busy::Busy;
 use herald_storage::StoreError;
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{BareJid, Jid, Kind, Stanza, StanzaError};
 use kept::Keeping;
-use leaving::Leaving;
 use message::Ticket;
 use roster::Contacts;
 use slots::Slots;
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -90,16 +91,11 @@ impl Shared {
 pub struct User {
     jid: BareJid,
     shared: Arc<Shared>,
-    resources: Vec<Bound>,
+    resources: SmallVec<[Bound; 1]>, // one is the rule, and needs no memory of its own
     contacts: Option<Box<Contacts>>,
     slots: Option<Box<Slots>>,
     keeping: Option<Box<Keeping>>,
-    leaving: Option<Box<Leaving>>,
-    behind: Option<Box<Behind>>,
-    #[allow(clippy::box_collection)] // 8 bytes while unused, not 24
-    wakes: Option<Box<Vec<Wake>>>,
-    todo: VecDeque<Todo>,
-    waiting: Option<Then>,
+    busy: Busy,
     since: Since,
     kept: u32, // messages in the store that no connection has acknowledged
     standing: Standing,
@@ -152,15 +148,11 @@ impl User {
         User {
             jid,
             shared,
-            resources: Vec::new(),
+            resources: SmallVec::new(),
             contacts: None,
             slots: None,
             keeping: None,
-            leaving: None,
-            behind: None,
-            wakes: None,
-            todo: VecDeque::new(),
-            waiting: None,
+            busy: Busy::none(),
             since: Since::Whenever,
             kept: 0,
             standing: Standing::Starting,
@@ -171,13 +163,13 @@ impl User {
 
     /// One thing happened.
     pub fn handle(&mut self, now: Now, input: Input) {
-        if let Some(behind) = &mut self.behind {
+        if let Some(behind) = self.busy.as_mut().and_then(|work| work.behind.as_mut()) {
             behind.now = now;
         }
         match input {
             Input::Start => self.start(),
             Input::Stored(answer) => {
-                if let Some(then) = self.waiting.take() {
+                if let Some(then) = self.busy.waiting.take() {
                     then(self, now, answer);
                 }
             }
@@ -186,23 +178,23 @@ impl User {
             input => self.turn_away(now, input),
         }
         let busy = !self.resources.is_empty()
-            || self.leaving.is_some()
-            || self.wakes.is_some()
-            || self.waiting.is_some()
+            || self.busy.leaving.is_some()
+            || !self.busy.wakes.is_empty()
+            || self.busy.waiting.is_some()
             || self.is_storing()
             || self.read_due().is_some()
-            || self.todo.iter().any(|t| matches!(t, Todo::Store(..)));
+            || self.busy.todo.iter().any(|t| matches!(t, Todo::Store(..)));
         self.note_quiet(now, busy);
     }
 
     /// What is asked next; `None` when there is nothing, or the store has not answered yet.
     pub fn poll(&mut self) -> Option<Ask> {
-        if self.waiting.is_some() {
+        if self.busy.waiting.is_some() {
             return None;
         }
         loop {
-            let Some(todo) = self.todo.pop_front() else {
-                self.todo = VecDeque::new(); // a quiet user owns no buffer
+            let Some(todo) = self.busy.as_mut().and_then(|work| work.todo.pop_front()) else {
+                self.busy.rest();
                 return None;
             };
             return Some(match todo {
@@ -220,7 +212,7 @@ impl User {
                 Todo::Close(link, why) => Ask::Close(link, why),
                 Todo::Route(parcel) => Ask::Route(parcel),
                 Todo::Store(query, then) => {
-                    self.waiting = Some(then);
+                    self.busy.waiting = Some(then);
                     Ask::Store(query)
                 }
                 Todo::Keep(number, message) => Ask::Keep(number, message),
@@ -241,9 +233,9 @@ impl User {
     pub fn deadline(&self) -> Option<Instant> {
         let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
         let idle = self.quiet_since().map(|since| since + Duration::from_secs(idle_secs.into()));
-        let leaving = self.leaving.as_ref().map(|l| l.until);
-        let behind = self.behind.as_ref().map(|b| b.until);
-        let wake = self.wakes.iter().flat_map(|w| w.iter()).map(|w| w.at).min();
+        let leaving = self.busy.leaving.as_ref().map(|l| l.until);
+        let behind = self.busy.behind.as_ref().map(|b| b.until);
+        let wake = self.busy.wakes.iter().map(|w| w.at).min();
         [idle, leaving, behind, wake, self.read_due()].into_iter().flatten().min()
     }
 
@@ -373,7 +365,7 @@ impl User {
     }
 
     fn tick(&mut self, now: Now) {
-        if self.leaving.as_ref().is_some_and(|l| l.until <= now.at) {
+        if self.busy.leaving.as_ref().is_some_and(|l| l.until <= now.at) {
             tracing::warn!(user = %self.jid, "a connection that was told to end did not; what it has is not waited for");
             self.release(now);
         }
@@ -381,19 +373,13 @@ impl User {
         if self.read_due().is_some_and(|due| due <= now.at) {
             self.mark_read();
         }
-        while let Some(wakes) = &mut self.wakes {
-            match wakes.iter().position(|w| w.at <= now.at) {
-                Some(due) => {
-                    let wake = wakes.swap_remove(due);
-                    (wake.then)(self, now);
-                }
-                None => break,
-            }
+        while let Some(due) = self.busy.wakes.iter().position(|w| w.at <= now.at) {
+            let wake = self.busy.wakes.swap_remove(due);
+            (wake.then)(self, now);
         }
-        self.wakes.take_if(|w| w.is_empty());
         let idle_secs = if self.standing == Standing::Known { self.settings().idle_secs } else { 1 };
         if self.quiet_since().is_some_and(|since| now.at >= since + Duration::from_secs(idle_secs.into())) {
-            self.todo.push_back(Todo::Stop);
+            self.busy.todo.push_back(Todo::Stop);
         }
     }
 
@@ -481,7 +467,7 @@ impl User {
     }
 
     pub(crate) fn ask_deliver(&mut self, to: Binding, delivery: Delivery) {
-        self.todo.push_back(Todo::Deliver(to, delivery));
+        self.busy.todo.push_back(Todo::Deliver(to, delivery));
     }
 
     pub(crate) fn ask_store(
@@ -489,10 +475,10 @@ impl User {
         query: Query,
         then: impl FnOnce(&mut User, Now, Result<Answer, StoreError>) + Send + 'static,
     ) {
-        self.todo.push_back(Todo::Store(query, Box::new(then)));
+        self.busy.todo.push_back(Todo::Store(query, Box::new(then)));
     }
 
     pub(crate) fn wake_at(&mut self, at: Instant, then: impl FnOnce(&mut User, Now) + Send + 'static) {
-        self.wakes.get_or_insert_default().push(Wake { at, then: Box::new(then) });
+        self.busy.wakes.push(Wake { at, then: Box::new(then) });
     }
 }

@@ -9,6 +9,7 @@ use crate::link::Parcel;
 use crate::log;
 use crate::subscription::{State, Verb};
 use bytes::Bytes;
+use compact_str::CompactString;
 use herald_storage::Subscription;
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{Jid, Kind, PresenceType, Stanza, StanzaError, ns};
@@ -44,9 +45,9 @@ impl User {
         };
         let stanza = &parcel.stanza;
         let shown = Shown {
-            lang: stanza.lang.clone(),
+            lang: stanza.lang.as_deref().map(Box::from),
             decls: stanza.decls.clone(),
-            payload: Bytes::copy_from_slice(&stanza.payload), // a slice would keep its whole read buffer
+            payload: Box::from(&*stanza.payload),
         };
         let says_something = shown.lang.is_some() || shown.decls.is_some() || !shown.payload.is_empty();
         let bound = &mut self.resources[place];
@@ -71,7 +72,7 @@ impl User {
     /// What a resource that has just become available is shown: its own other resources, its contacts
     /// (by probes, section 4.3.1), and who waits for an answer (section 3.1.3).
     fn first_look(&mut self, now: Now, place: usize) {
-        let own = self.jid.with(&self.resources[place].resource);
+        let own = self.resources[place].jid.clone();
         let others: Vec<Arc<Stanza>> = (0..self.resources.len())
             .filter(|other| *other != place && self.resources[*other].priority.is_some())
             .map(|other| Arc::new(self.presence_of(&self.resources[other])))
@@ -129,7 +130,7 @@ impl User {
         }
         if was_available {
             self.presence_hooks(now, bound.binding, &stanza);
-            self.watch_absence(&bound.resource, &stanza);
+            self.watch_absence(&bound.jid, &stanza);
             self.went_offline(now);
         }
     }
@@ -191,7 +192,7 @@ impl User {
         let answers: Vec<Stanza> = self
             .resources
             .iter()
-            .filter(|r| r.priority.is_some() && wanted.is_none_or(|w| w == r.resource.as_str()))
+            .filter(|r| r.priority.is_some() && wanted.is_none_or(|w| w == r.jid.resource()))
             .map(|r| self.presence_of(r))
             .collect();
         if answers.is_empty()
@@ -216,7 +217,7 @@ impl User {
     /// Tells a contact who may not see it any more that every available resource is gone.
     pub(super) fn hide_from(&mut self, now: Now, contact: &Jid) {
         let available = self.resources.iter().filter(|r| r.priority.is_some());
-        let all: Vec<_> = available.map(|r| self.jid.with(&r.resource)).collect();
+        let all: Vec<_> = available.map(|r| r.jid.clone()).collect();
         for from in all {
             let gone = Stanza::new(Kind::Presence(PresenceType::Unavailable)).from(from).to(contact.clone());
             self.route(now, Parcel::new(gone));
@@ -225,11 +226,11 @@ impl User {
 
     /// The presence an available resource has sent, as others get it.
     pub(super) fn presence_of(&self, bound: &Bound) -> Stanza {
-        let mut stanza = Stanza::new(Kind::Presence(PresenceType::Available)).from(self.jid.with(&bound.resource));
+        let mut stanza = Stanza::new(Kind::Presence(PresenceType::Available)).from(bound.jid.clone());
         if let Some(shown) = &bound.shown {
-            stanza.lang = shown.lang.clone();
+            stanza.lang = shown.lang.as_deref().map(CompactString::from);
             stanza.decls = shown.decls.clone();
-            stanza.payload = shown.payload.clone();
+            stanza.payload = Bytes::copy_from_slice(&shown.payload);
         }
         stanza
     }
@@ -237,7 +238,7 @@ impl User {
     /// To all contacts who see this user: one stanza for all.
     fn broadcast(&mut self, stanza: &Arc<Stanza>) {
         for to in self.seen_by() {
-            self.todo.push_back(Todo::Route(Parcel { stanza: stanza.clone(), to: Some(to) }));
+            self.busy.todo.push_back(Todo::Route(Parcel { stanza: stanza.clone(), to: Some(to) }));
         }
     }
 

@@ -18,7 +18,7 @@ impl User {
         } else if to.local().is_none() {
             self.turn_back_from_nowhere(now, &parcel, Condition::ServiceUnavailable);
         } else {
-            self.todo.push_back(Todo::Route(parcel));
+            self.busy.todo.push_back(Todo::Route(parcel));
         }
     }
 

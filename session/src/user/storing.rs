@@ -146,7 +146,7 @@ impl User {
         let is_full = storing.is_full();
         let number = storing.put(message.stanza.len(), what);
         if !is_full {
-            return self.todo.push_back(Todo::Keep(number, message));
+            return self.busy.todo.push_back(Todo::Keep(number, message));
         }
         self.ask_store(Query::Append(message), move |user, now, answer| {
             let answer = answer.and_then(|answer| match answer {
@@ -159,7 +159,7 @@ impl User {
 
     /// So many are pending, and the store may have more in hand.
     pub(super) fn recount(&mut self, pending: u64) {
-        if self.waiting.is_some() {
+        if self.busy.waiting.is_some() {
             return; // that may be a message, and not be among them
         }
         let storing = self.keeping.as_ref().map_or(0, |k| k.storing.len());

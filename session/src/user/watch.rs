@@ -5,7 +5,7 @@ use super::{Todo, User};
 use crate::clock::Now;
 use crate::events::Event;
 use compact_str::CompactString;
-use herald_xmpp::{Resource, Stanza, ns};
+use herald_xmpp::{FullJid, Stanza, ns};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ impl User {
     pub(super) fn watch(&mut self, event: impl FnOnce(&User) -> Event) {
         if self.shared.watched.load(Ordering::Relaxed) {
             let event = Box::new(event(self));
-            self.todo.push_back(Todo::Tell(event));
+            self.busy.todo.push_back(Todo::Tell(event));
         }
     }
 
@@ -43,7 +43,7 @@ impl User {
             return;
         }
         self.since = Since::Whenever;
-        self.todo.push_back(Todo::Seen(now.unix_ms));
+        self.busy.todo.push_back(Todo::Seen(now.unix_ms));
         self.watch(|user| Event::Offline { user: user.jid.clone() });
     }
 
@@ -77,22 +77,22 @@ impl User {
         self.watch(|user| {
             let bound = &user.resources[place];
             let (show, status) = words_of(&user.presence_of(bound));
-            let from = user.jid.with(&bound.resource);
+            let from = bound.jid.clone();
             Event::Presence { from, available: true, priority: bound.priority, show, status }
         });
     }
 
     /// This resource is not available any more; it may have said why.
-    pub(super) fn watch_absence(&mut self, resource: &Resource, said: &Stanza) {
-        self.watch(|user| {
-            let (from, (show, status)) = (user.jid.with(resource), words_of(said));
+    pub(super) fn watch_absence(&mut self, jid: &FullJid, said: &Stanza) {
+        self.watch(|_| {
+            let (from, (show, status)) = (jid.clone(), words_of(said));
             Event::Presence { from, available: false, priority: None, show, status }
         });
     }
 
     /// The actor ends without having been told: what was to be told yet, and that these are gone.
     pub(super) fn last_events(&mut self, gone: &[Bound]) -> Vec<Event> {
-        let untold = self.todo.drain(..).filter_map(|todo| match todo {
+        let untold = self.busy.todo.drain(..).filter_map(|todo| match todo {
             Todo::Tell(event) => Some(*event),
             _ => None,
         });
@@ -102,7 +102,7 @@ impl User {
         }
         let mut available = gone.iter().filter(|b| b.priority.is_some()).count();
         for bound in gone {
-            let jid = self.jid.with(&bound.resource);
+            let jid = bound.jid.clone();
             if bound.priority.is_some() {
                 let (from, show, status) = (jid.clone(), None, None);
                 events.push(Event::Presence { from, available: false, priority: None, show, status });

@@ -5,7 +5,7 @@ use super::text::escape;
 use bytes::Bytes;
 use herald_session::log::{self, Entry};
 use herald_xmpp::xml::escape_text;
-use herald_xmpp::{Kind as StanzaKind, MessageType, Resource, Stanza, ns};
+use herald_xmpp::{Kind as StanzaKind, MessageType, Stanza, ns};
 use std::sync::Arc;
 
 /// XEP-0335.
@@ -32,7 +32,7 @@ pub(super) fn of(stanza: &Stanza) -> Option<(Kind, Arc<str>)> {
 
 /// The same of a stanza as the store keeps it.
 pub(super) fn of_kept(bytes: &[u8]) -> Option<(Kind, Arc<str>)> {
-    match log::read(bytes, Resource::new(super::RESOURCE).ok().as_ref()) {
+    match log::read(bytes, Some(super::RESOURCE)) {
         Entry::Message(stanza) => of(&stanza),
         Entry::NotForIt | Entry::Broken => None,
     }
