@@ -11,6 +11,7 @@ use crate::seat::{Pending, Place, Seat};
 use crate::settings::Settings;
 use crate::user::{Bind, Input, Shared};
 use crate::world::{Counters, World};
+use compact_str::format_compact;
 use herald_actor::{Policy, Registry};
 use herald_storage::Store;
 use herald_xmpp::stanza::Condition;
@@ -78,9 +79,14 @@ impl Sessions {
         let binding = Binding(number);
         let transport = link.info().transport;
         let (answer, answered) = oneshot::channel();
-        // Keyed at random by the standard library: hard to guess, and no two alike but by chance.
-        let entropy = RandomState::new().hash_one(number);
-        let mut input = Input::Bind(Box::new(Bind { resource, link, binding, entropy, answer }));
+        let resource = match resource {
+            Some(resource) => resource,
+            None => make_resource(number)?,
+        };
+        // The user's actor, and whoever else has one of the two, share their text.
+        let jid = user.with(&resource);
+        let user = jid.to_bare();
+        let mut input = Input::Bind(Box::new(Bind { jid: jid.clone(), link, binding, answer }));
         let addr = loop {
             let addr = self.world.user(&user);
             match addr.send(input).await {
@@ -92,10 +98,10 @@ impl Sessions {
         let place = Place { world: self.world.clone(), addr, binding, transport };
         let pending = Pending { place: Some(place), user: &user };
         match answered.await {
-            Ok(Ok(_)) if self.world.draining.load(Ordering::Acquire) => {
+            Ok(Ok(())) if self.world.draining.load(Ordering::Acquire) => {
                 Err(StanzaError::new(Condition::ServiceUnavailable)) // and it is unbound again
             }
-            Ok(Ok(jid)) => {
+            Ok(Ok(())) => {
                 self.world.counters.binds.add(1);
                 Ok(pending.seated(jid))
             }
@@ -225,6 +231,13 @@ impl Sessions {
             Some(_) => uid.parse().ok().filter(|jid: &BareJid| jid.domain() == domain),
         }
     }
+}
+
+/// A name for a resource that has none: keyed at random by the standard library, so it is hard to guess, and no two are
+/// alike but by chance.
+fn make_resource(number: u64) -> Result<Resource, StanzaError> {
+    let name = format_compact!("{:016x}", RandomState::new().hash_one(number));
+    Resource::new(&name).map_err(|_| StanzaError::new(Condition::InternalServerError))
 }
 
 /// Sessions are in the order of their users, then of their resources.

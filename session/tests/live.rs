@@ -494,6 +494,21 @@ fn a_user_without_anybody_leaves_memory_and_comes_back() {
 }
 
 #[test]
+fn a_resource_without_a_name_is_given_one() {
+    let house = House::new(&["ann"]);
+    house.runtime.block_on(async {
+        let bind = || {
+            let (out, _) = mpsc::unbounded_channel();
+            house.sessions.bind(jid("ann"), None, Arc::new(Wire { out, gate: Mutex::new(None) }))
+        };
+        let (one, two) = (bind().await.expect("bound"), bind().await.expect("bound"));
+        assert_eq!(one.jid().bare_str(), "ann@house.example");
+        assert_eq!((one.jid().resource().len(), two.jid().resource().len()), (16, 16));
+        assert_ne!(one.jid(), two.jid());
+    });
+}
+
+#[test]
 fn a_bind_that_is_given_up_leaves_nothing() {
     let house = House::new(&["ann"]);
     house.runtime.block_on(async {

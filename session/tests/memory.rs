@@ -9,10 +9,10 @@ use town::Town;
 
 /// Bytes of the user's state with one available resource and an empty roster, the actor's own header and
 /// the connection not counted.
-const ONLINE_BYTES_MAX: isize = 450;
+const ONLINE_BYTES_MAX: isize = 320;
 
 /// The same for one who is away.
-const AWAY_BYTES_MAX: isize = 300;
+const AWAY_BYTES_MAX: isize = 208;
 
 struct Counting;
 

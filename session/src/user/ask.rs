@@ -57,16 +57,14 @@ pub enum Input {
 
 /// A client binds a resource.
 pub struct Bind {
-    /// The name it wants; without one the server makes it, from `entropy`.
-    pub resource: Option<Resource>,
+    /// The address it wants, of this user.
+    pub jid: FullJid,
     /// The connection.
     pub link: Arc<dyn Link>,
     /// What it is called from now on.
     pub binding: Binding,
-    /// For the name.
-    pub entropy: u64,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<FullJid, StanzaError>>,
+    pub answer: oneshot::Sender<Result<(), StanzaError>>,
 }
 
 /// A message from a backend.

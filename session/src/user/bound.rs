@@ -8,7 +8,7 @@ use crate::events::Event;
 use crate::hooks::{Resource as View, Turn};
 use crate::link::{Binding, Close, Delivery, Link, Parcel};
 use crate::push::{PresenceInfo, ResourceInfo, SessionInfo};
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{FullJid, Jid, Kind, PresenceType, Resource, Stanza, StanzaError};
 use smallvec::SmallVec;
@@ -67,20 +67,13 @@ pub(crate) struct Farewell {
 
 impl User {
     pub(super) fn bind(&mut self, now: Now, bind: Bind) {
-        let resource = match bind.resource {
-            Some(resource) => resource,
-            None => match self.make_resource(bind.entropy) {
-                Some(resource) => resource,
-                None => return drop(bind.answer.send(Err(StanzaError::new(Condition::InternalServerError)))),
-            },
-        };
-        if let Some(place) = self.place_of_resource(resource.as_str()) {
+        let jid = bind.jid;
+        if let Some(place) = self.place_of_resource(jid.resource()) {
             self.detach(now, place, Close::Conflict); // the newest wins
         }
         if self.resources.len() >= self.settings().resources_max as usize {
             return drop(bind.answer.send(Err(StanzaError::new(Condition::ResourceConstraint))));
         }
-        let jid = self.jid.with(&resource);
         let link = bind.link.info();
         if !self.resources.is_empty() {
             self.resources.reserve_exact(1);
@@ -96,7 +89,7 @@ impl User {
             interested: false,
             follows: link.transport.follows(),
         });
-        if bind.answer.send(Ok(jid.clone())).is_err() {
+        if bind.answer.send(Ok(())).is_err() {
             // The connection ended while it waited: there is no seat that would ever unbind.
             self.resources.pop();
             return;
@@ -179,10 +172,6 @@ impl User {
             links.push(bound.link);
         }
         Farewell { links, parcels, events, was_online }
-    }
-
-    fn make_resource(&self, entropy: u64) -> Option<Resource> {
-        Resource::new(&format_compact!("{entropy:016x}")).ok()
     }
 
     pub(super) fn place_of(&self, binding: Binding) -> Option<usize> {

@@ -12,7 +12,7 @@ use herald_session::{
 };
 use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
 use herald_xmpp::xml::Scope;
-use herald_xmpp::{BareJid, Resource, Stanza, StanzaError};
+use herald_xmpp::{BareJid, FullJid, Stanza, StanzaError};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -228,17 +228,17 @@ impl Town {
     }
 
     pub fn bind(&mut self, user: &str, resource: &str) -> Client {
-        self.try_bind(user, Some(resource)).expect("bound")
+        self.try_bind(user, resource).expect("bound")
     }
 
-    pub fn try_bind(&mut self, user: &str, resource: Option<&str>) -> Result<Client, StanzaError> {
+    pub fn try_bind(&mut self, user: &str, resource: &str) -> Result<Client, StanzaError> {
         self.bind_wire(user, resource, Wire::default())
     }
 
     /// A follower, available; what it is handed at first is thrown away.
     pub fn follow(&mut self, user: &str, resource: &str) -> Client {
         let wire = Wire { follows: true.into(), ..Wire::default() };
-        let client = self.bind_wire(user, Some(resource), wire).expect("bound");
+        let client = self.bind_wire(user, resource, wire).expect("bound");
         self.send(&client, "<presence/>");
         client.take();
         client
@@ -248,20 +248,15 @@ impl Town {
         self.tell(&client.user, Input::ReadTo(id));
     }
 
-    fn bind_wire(&mut self, user: &str, resource: Option<&str>, wire: Wire) -> Result<Client, StanzaError> {
+    fn bind_wire(&mut self, user: &str, resource: &str, wire: Wire) -> Result<Client, StanzaError> {
         self.bindings += 1;
         let binding = Binding(self.bindings);
         let wire = Arc::new(wire);
         let (answer, mut answered) = oneshot::channel();
-        let bind = Bind {
-            resource: resource.map(|r| Resource::new(r).unwrap()),
-            link: wire.clone(),
-            binding,
-            entropy: 0xfeed_0000 + self.bindings,
-            answer,
-        };
+        let jid: FullJid = format!("{user}@{DOMAIN}/{resource}").parse().unwrap();
+        let bind = Bind { jid: jid.clone(), link: wire.clone(), binding, answer };
         self.tell(user, Input::Bind(Box::new(bind)));
-        let jid = answered.try_recv().expect("answered")?;
+        answered.try_recv().expect("answered")?;
         Ok(Client { user: user.into(), jid: jid.to_string(), binding, wire })
     }
 
