@@ -11,8 +11,8 @@ use compact_str::CompactString;
 /// All that is kept of a bound stream.
 pub(super) struct Bound {
     pub jid: FullJid,
-    pub lang: Option<CompactString>, // of the client's header
-    pub managed: Option<Managed>,    // none: not offered
+    pub lang: Option<Box<str>>,   // of the client's header
+    pub managed: Option<Managed>, // none: not offered
 }
 
 /// What is answered here and goes no further.
@@ -42,7 +42,7 @@ impl Stream {
         }
         stanza.from = Some(bound.jid.as_jid().clone());
         if stanza.lang.is_none() {
-            stanza.lang.clone_from(&bound.lang);
+            stanza.lang = bound.lang.as_deref().map(CompactString::from);
         }
         match here(&stanza, &bound.jid) {
             Some(Here::Session) => self.push(Output::Reply(Stanza { from: None, to: None, ..stanza.result("") })),

@@ -275,7 +275,7 @@ impl Stream {
         let iq = Stanza::new(Kind::Iq(IqType::Set)).id(id);
         match result {
             Ok(jid) => {
-                let lang = login.lang.take();
+                let lang = login.lang.take().map(|lang| lang.as_str().into());
                 let managed = login.manageable(&self.settings).then_some(Managed::Off);
                 self.push(Output::Reply(iq.result(bind_payload(&jid))));
                 self.state = State::Bound(Bound { jid, lang, managed });

@@ -71,7 +71,7 @@ impl Stream {
         let Stage::Resuming(user, previd, tries) = std::mem::replace(&mut login.stage, Stage::Stranger) else { return };
         match result {
             Ok((jid, h)) => {
-                let lang = login.lang.take();
+                let lang = login.lang.take().map(|lang| lang.as_str().into());
                 self.state = State::Bound(Bound { jid, lang, managed: Some(Managed::On(h)) });
                 self.push(Output::Element(sm::resumed(&previd, h)));
             }

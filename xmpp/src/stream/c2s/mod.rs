@@ -33,7 +33,6 @@ use bound::Bound;
 pub use bound::PING_ID;
 use compact_str::CompactString;
 use login::Login;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -190,11 +189,11 @@ pub enum Output {
     Ended,
 }
 
-/// The machine. Less than 200 bytes; what only the login needs is dropped with it.
+/// The machine. 48 bytes; what only the login needs is dropped with it.
 pub struct Stream {
     settings: Arc<Settings>,
     state: State,
-    outputs: VecDeque<Output>, // no heap while it is empty
+    outputs: Outputs,
 }
 
 enum State {
@@ -202,6 +201,14 @@ enum State {
     Bound(Bound),
     /// How many stanzas were handled, where they were counted.
     Over(Option<u32>),
+}
+
+/// What is to be done, in order. There is hardly ever more than one thing, and mostly none.
+struct Outputs(Option<Box<Pending>>);
+
+struct Pending {
+    output: Output,
+    then: Option<Box<Pending>>,
 }
 
 impl Settings {
@@ -239,12 +246,12 @@ impl Stream {
     pub fn new(now: Instant, settings: Arc<Settings>, transport: Transport, entropy: [u8; 32]) -> Stream {
         let deadline = now + Duration::from_secs(settings.login_secs.into());
         let login = Login::new(transport, entropy, deadline);
-        Stream { settings, state: State::Login(Box::new(login)), outputs: VecDeque::new() }
+        Stream { settings, state: State::Login(Box::new(login)), outputs: Outputs(None) }
     }
 
     /// A stream that is bound already: its client logged in elsewhere. There is no header, and no deadline.
     pub fn bound(settings: Arc<Settings>, jid: FullJid) -> Stream {
-        Stream { settings, state: State::Bound(Bound { jid, lang: None, managed: None }), outputs: VecDeque::new() }
+        Stream { settings, state: State::Bound(Bound { jid, lang: None, managed: None }), outputs: Outputs(None) }
     }
 
     /// One thing happened. After [`Output::Ended`] nothing does.
@@ -274,11 +281,9 @@ impl Stream {
 
     /// The next thing to do; drain to `None` before the next [`handle`](Self::handle).
     pub fn poll(&mut self) -> Option<Output> {
-        let next = self.outputs.pop_front();
-        if self.outputs.is_empty() && self.outputs.capacity() > 0 {
-            self.outputs = VecDeque::new();
-        }
-        next
+        let next = self.outputs.0.take()?;
+        self.outputs.0 = next.then;
+        Some(next.output)
     }
 
     /// When [`Input::Tick`] is due; none once a resource is bound.
@@ -387,10 +392,11 @@ impl Stream {
     }
 
     fn push(&mut self, output: Output) {
-        if self.outputs.capacity() == 0 {
-            self.outputs.reserve_exact(1);
+        let mut end = &mut self.outputs.0;
+        while let Some(one) = end {
+            end = &mut one.then;
         }
-        self.outputs.push_back(output);
+        *end = Some(Box::new(Pending { output, then: None }));
     }
 }
 
@@ -398,4 +404,14 @@ impl Stream {
 fn first_tag(xml: &str) -> &[u8] {
     let end = xml.bytes().position(|b| b == b'>' || b == b' ').unwrap_or(xml.len());
     &xml.as_bytes()[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_stream_is_small() {
+        assert!(size_of::<Stream>() <= 48, "{}", size_of::<Stream>());
+    }
 }
