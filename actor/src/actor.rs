@@ -17,6 +17,9 @@ pub trait Actor: Send + Sized + 'static {
     /// What a [`Registry`](crate::Registry) finds it by; [`Infallible`](std::convert::Infallible) for one that is in none.
     type Key: Key;
 
+    /// What all of a registry have in common, and whoever has an address of one; `()` for one that is in none.
+    type Common: Send + Sync + 'static;
+
     /// The mailbox's bound, in the units of [`weight`](Actor::weight). A sender that finds no room waits
     /// ([`Addr::send`](crate::Addr::send)) or is told ([`Addr::try_send`](crate::Addr::try_send)). At least 1.
     const MAILBOX_MAX: u32;

@@ -97,6 +97,11 @@ impl<A: Actor> Addr<A> {
         }
     }
 
+    /// What it has in common with all of its registry.
+    pub fn common(&self) -> &A::Common {
+        &self.cell.kin.common
+    }
+
     /// True when it takes no more mail.
     pub fn is_closed(&self) -> bool {
         self.cell.is_closing()

@@ -54,6 +54,7 @@ pub(crate) struct Cell<A: Actor> {
 pub(crate) struct Kin<A: Actor> {
     pub(crate) system: System,
     pub(crate) family: Box<dyn Family<A>>,
+    pub(crate) common: A::Common,
 }
 
 /// What only the runner touches.
@@ -532,6 +533,7 @@ mod tests {
     impl Actor for Nothing {
         type Msg = ();
         type Key = Box<u8>;
+        type Common = ();
         const MAILBOX_MAX: u32 = 1;
         fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}
     }

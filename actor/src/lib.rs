@@ -14,6 +14,7 @@
 //! impl Actor for Counter {
 //!     type Msg = Msg;
 //!     type Key = String;
+//!     type Common = ();
 //!     const MAILBOX_MAX: u32 = 64; // messages
 //!
 //!     fn handle(&mut self, msg: Msg, _: &mut Ctx<Self>) {

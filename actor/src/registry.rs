@@ -31,7 +31,7 @@ struct People<A: Actor> {
     shards: [RwLock<HashTable<Addr<A>>>; SHARDS],
     hasher: RandomState,
     policy: Policy,
-    factory: Box<dyn Fn(&A::Key) -> A + Send + Sync>,
+    factory: Box<dyn Fn(&A::Key, &A::Common) -> A + Send + Sync>,
 }
 
 const SHARDS: usize = 32;
@@ -43,10 +43,23 @@ static ENDS: [u32; SHARDS] = ends();
 impl<A: Actor> Registry<A> {
     /// An empty registry. `factory` makes a state for a key, on a worker: at the first start and at each restart. It
     /// must not block; what takes long is loaded from `started` with a [`wait`](crate::Ctx::wait).
-    pub fn new(system: &System, policy: Policy, factory: impl Fn(&A::Key) -> A + Send + Sync + 'static) -> Self {
+    pub fn new(system: &System, policy: Policy, factory: impl Fn(&A::Key) -> A + Send + Sync + 'static) -> Self
+    where
+        A: Actor<Common = ()>,
+    {
+        Registry::of(system, policy, (), move |key, ()| factory(key))
+    }
+
+    /// The same for actors that have something in common.
+    pub fn of(
+        system: &System,
+        policy: Policy,
+        common: A::Common,
+        factory: impl Fn(&A::Key, &A::Common) -> A + Send + Sync + 'static,
+    ) -> Self {
         let shards = std::array::from_fn(|_| RwLock::new(HashTable::new()));
         let people = Arc::new(People { shards, hasher: RandomState::new(), policy, factory: Box::new(factory) });
-        let kin = Arc::new(Kin { system: system.clone(), family: Box::new(people.clone()) });
+        let kin = Arc::new(Kin { system: system.clone(), family: Box::new(people.clone()), common });
         Registry { people, kin }
     }
 
@@ -148,7 +161,7 @@ impl<A: Actor> Family<A> for Arc<People<A>> {
     }
 
     fn build(&self, cell: &Cell<A>) -> Option<A> {
-        cell.key.as_ref().map(|key| (self.factory)(key))
+        cell.key.as_ref().map(|key| (self.factory)(key, &cell.kin.common))
     }
 
     fn ended(&self, cell: &Cell<A>) {

@@ -69,13 +69,13 @@ impl System {
     }
 
     /// Starts an actor. A panic in it ends it.
-    pub fn spawn<A: Actor>(&self, actor: A) -> Addr<A> {
+    pub fn spawn<A: Actor<Common = ()>>(&self, actor: A) -> Addr<A> {
         self.start(Some(actor), Box::new(Once))
     }
 
     /// Starts an actor that is rebuilt by `factory` when it panics, as `policy` says: same address, mail kept.
     /// For many of a kind use a [`Registry`](crate::Registry), which keeps one factory for all.
-    pub fn supervise<A: Actor>(&self, policy: Policy, factory: impl Fn() -> A + Send + Sync + 'static) -> Addr<A> {
+    pub fn supervise<A: Actor<Common = ()>>(&self, policy: Policy, factory: impl Fn() -> A + Send + Sync + 'static) -> Addr<A> {
         self.start(None, Box::new(Alone { policy, factory }))
     }
 
@@ -148,8 +148,8 @@ impl System {
     }
 
     /// One of no registry.
-    fn start<A: Actor>(&self, state: Option<A>, family: Box<dyn Family<A>>) -> Addr<A> {
-        let kin = Arc::new(Kin { system: self.clone(), family });
+    fn start<A: Actor<Common = ()>>(&self, state: Option<A>, family: Box<dyn Family<A>>) -> Addr<A> {
+        let kin = Arc::new(Kin { system: self.clone(), family, common: () });
         let addr = Addr { cell: Cell::new(state, kin, None) };
         self.enqueue(addr.cell.clone());
         addr

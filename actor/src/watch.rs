@@ -62,6 +62,7 @@ mod tests {
     impl Actor for Watched {
         type Msg = ();
         type Key = std::convert::Infallible;
+        type Common = ();
         const MAILBOX_MAX: u32 = 1;
         fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}
     }

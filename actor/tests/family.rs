@@ -24,6 +24,7 @@ enum To {
 impl Actor for User {
     type Msg = To;
     type Key = String;
+    type Common = ();
     const MAILBOX_MAX: u32 = 8;
 
     fn handle(&mut self, msg: To, ctx: &mut Ctx<Self>) {

@@ -206,6 +206,7 @@ struct Feather;
 impl Actor for Feather {
     type Msg = Option<Reply<Reply<()>>>;
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = 3;
 
     fn weight(_: &Self::Msg) -> u32 {

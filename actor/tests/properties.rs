@@ -24,6 +24,7 @@ enum Item {
 impl Actor for Tight {
     type Msg = Item;
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = 10;
 
     fn weight(msg: &Item) -> u32 {
@@ -253,6 +254,7 @@ struct Hasty {
 impl Actor for Hasty {
     type Msg = u32;
     type Key = u32;
+    type Common = ();
     const MAILBOX_MAX: u32 = 4;
 
     fn handle(&mut self, _: u32, ctx: &mut Ctx<Self>) {
@@ -272,6 +274,7 @@ struct Counter(Arc<AtomicU32>);
 impl Actor for Counter {
     type Msg = ();
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = 4;
 
     fn handle(&mut self, (): (), _: &mut Ctx<Self>) {
@@ -285,6 +288,7 @@ struct Shaky(Arc<parking_lot::Mutex<Vec<usize>>>);
 impl Actor for Shaky {
     type Msg = (usize, bool);
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = 16;
 
     fn handle(&mut self, (n, ok): (usize, bool), _: &mut Ctx<Self>) {

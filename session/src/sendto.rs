@@ -47,7 +47,7 @@ impl Sessions {
             return all(to, SendtoState::Invalid);
         }
         let Some(place) = &seat.place else { return all(to, SendtoState::Failed) };
-        place.world.counters.sent.add(1);
+        place.world().counters.sent.add(1);
         stanza.from = Some(seat.jid().clone().into());
         stanza.to = None;
         let stanza = Arc::new(stanza);
@@ -56,7 +56,7 @@ impl Sessions {
             Ok(Parcel { stanza: stanza.clone(), to: Some(user) })
         });
         let (answer, answered) = oneshot::channel();
-        let screen = Input::Screen(place.binding, Box::new((parcels.collect(), answer)));
+        let screen = Input::Screen(place.binding(), Box::new((parcels.collect(), answer)));
         if place.addr.send(screen).await.is_err() {
             return all(to, SendtoState::Failed);
         }

@@ -52,9 +52,10 @@ impl Sessions {
             users: OnceLock::new(),
             observer: OnceLock::new(),
         });
-        let for_users = world.clone();
         world.users.get_or_init(|| {
-            Registry::new(&system, Policy::DEFAULT, move |jid: &BareJid| UserActor::new(jid, for_users.clone()))
+            Registry::of(&system, Policy::DEFAULT, world.clone(), |jid, world: &Arc<World>| {
+                UserActor::new(jid, world.clone())
+            })
         });
         Sessions { world }
     }
@@ -95,7 +96,7 @@ impl Sessions {
             }
         };
         self.world.counters.sessions[transport as usize].add(1);
-        let place = Place { world: self.world.clone(), addr, binding, transport };
+        let place = Place::new(addr, binding, transport);
         let pending = Pending { place: Some(place), user: &user };
         match answered.await {
             Ok(Ok(())) if self.world.draining.load(Ordering::Acquire) => {

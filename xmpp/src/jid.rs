@@ -145,6 +145,14 @@ impl BareJid {
         Jid::new(local, domain, None).map(BareJid)
     }
 
+    /// The address whose text this is: it has come from [`as_str`](Jid::as_str), so that nothing is prepared.
+    pub fn of_text(text: &str) -> BareJid {
+        let local = memchr::memchr(b'@', text.as_bytes()).unwrap_or(0);
+        let jid = BareJid(Jid(Text::of(text, local, text.len())));
+        debug_assert_eq!(text.parse().as_ref(), Ok(&jid), "it was no bare address");
+        jid
+    }
+
     /// The address as a [`Jid`].
     pub fn as_jid(&self) -> &Jid {
         &self.0

@@ -63,6 +63,7 @@ pub struct Cells {
 impl Actor for State {
     type Msg = Msg;
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = MAILBOX as u32;
 
     fn started(&mut self, _: &mut Ctx<Self>) {

@@ -53,6 +53,7 @@ pub enum Say {
 impl Actor for Probe {
     type Msg = Say;
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = 64;
 
     fn name(&self) -> Option<String> {
@@ -102,6 +103,7 @@ pub struct Frail;
 impl Actor for Frail {
     type Msg = ();
     type Key = std::convert::Infallible;
+    type Common = ();
     const MAILBOX_MAX: u32 = 8;
 
     fn handle(&mut self, (): (), _: &mut Ctx<Self>) {}

@@ -11,7 +11,7 @@ use herald_xmpp::{BareJid, FullJid, Resource, Stanza, StanzaError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// One thing that happened to a user.
+/// One thing that happened to a user. It stands in a mailbox, so what is large and rare is boxed.
 pub enum Input {
     /// The first of all: read what is known about the user. Nothing else comes before it.
     Start,
@@ -32,17 +32,17 @@ pub enum Input {
     /// A connection that was full has room again.
     Room(Binding),
     /// A connection ended, and gives back what it had not delivered, oldest first.
-    Unbind(Binding, Vec<Delivery>),
+    Unbind(Binding, Box<[Delivery]>),
     /// A link did not take what [`Ask::Deliver`] handed it.
     Refused(Binding, Box<Delivery>),
     /// The answer to [`Ask::Store`].
-    Stored(Result<Answer, StoreError>),
+    Stored(Box<Result<Answer, StoreError>>),
     /// The answer to the [`Ask::Keep`] of that number.
-    Kept(u64, Result<Appended, StoreError>),
+    Kept(u64, Box<Result<Appended, StoreError>>),
     /// The answer to [`Ask::Mark`]: these ids are marked, or (`false`) may not be.
     Marked(Vec<u64>, bool),
     /// The answer to the [`Ask::MarkTo`] of that number: how many are pending.
-    MarkedTo(u64, Result<u64, StoreError>),
+    MarkedTo(u64, Box<Result<u64, StoreError>>),
     /// End the connections, of one resource or of all; how many were there.
     Close(Box<(Option<Resource>, Close, oneshot::Sender<u32>)>),
     /// The account is gone: forget it all, end all connections.

@@ -9,6 +9,7 @@
 //! | [`ask`] | what goes in and comes out |
 //! | `bound` | the resources: bind, conflict, unbind |
 //! | `busy` | what is going on |
+//! | `contacts` | what is known of them without the store |
 //! | `roster` | RFC 6121 section 2 |
 //! | `subscribe` | section 3, by the tables of [`crate::subscription`] |
 //! | `presence` | section 4 |
@@ -28,6 +29,7 @@ pub mod ask;
 mod behind;
 mod bound;
 mod busy;
+mod contacts;
 mod iq;
 mod kept;
 mod leaving;
@@ -53,12 +55,12 @@ use crate::push::SendtoState;
 use crate::settings::Settings;
 use bound::Bound;
 use busy::Busy;
+use contacts::Contacts;
 use herald_storage::StoreError;
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{BareJid, Jid, Kind, Stanza, StanzaError};
 use kept::Keeping;
 use message::Ticket;
-use roster::Contacts;
 use slots::Slots;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -132,8 +134,8 @@ enum Todo {
     Deliver(Binding, Delivery),
     Close(Arc<dyn Link>, Close),
     Route(Parcel),
-    Store(Query, Then),
-    Keep(u64, herald_storage::NewMessage),
+    Store(Box<(Query, Then)>),
+    Keep(Box<(u64, herald_storage::NewMessage)>),
     Mark(Vec<u64>),
     MarkTo(u64),
     Say(Ticket, Copies, Arc<Stanza>, Option<u64>),
@@ -170,7 +172,7 @@ impl User {
             Input::Start => self.start(),
             Input::Stored(answer) => {
                 if let Some(then) = self.busy.waiting.take() {
-                    then(self, now, answer);
+                    then(self, now, *answer);
                 }
             }
             Input::Tick => self.tick(now),
@@ -211,11 +213,12 @@ impl User {
                 },
                 Todo::Close(link, why) => Ask::Close(link, why),
                 Todo::Route(parcel) => Ask::Route(parcel),
-                Todo::Store(query, then) => {
+                Todo::Store(asked) => {
+                    let (query, then) = *asked;
                     self.busy.waiting = Some(then);
                     Ask::Store(query)
                 }
-                Todo::Keep(number, message) => Ask::Keep(number, message),
+                Todo::Keep(keep) => Ask::Keep(keep.0, keep.1),
                 Todo::Mark(ids) => Ask::Mark(ids),
                 Todo::MarkTo(id) => Ask::MarkTo(id),
                 Todo::Say(ticket, copies, stanza, id) => {
@@ -290,12 +293,12 @@ impl User {
             Input::Screen(binding, what) => self.screen(now, binding, *what),
             Input::Acked(binding, receipt) => self.acked(binding, receipt),
             Input::ReadTo(id) => self.read_to(now, id),
-            Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered),
+            Input::Unbind(binding, undelivered) => self.unbind(now, binding, undelivered.into_vec()),
             Input::Refused(binding, delivery) => self.refused(now, binding, *delivery),
             Input::Room(binding) => self.room(binding),
-            Input::Kept(number, answer) => self.kept_answer(now, number, answer),
+            Input::Kept(number, answer) => self.kept_answer(now, number, *answer),
             Input::Marked(ids, done) => self.marked(&ids, done),
-            Input::MarkedTo(id, answer) => self.marked_to(id, answer),
+            Input::MarkedTo(id, answer) => self.marked_to(id, *answer),
             Input::Close(what) => {
                 let (resource, why, answer) = *what;
                 let _ = answer.send(self.close(now, resource, why)); // nobody may be asking any more
@@ -475,7 +478,7 @@ impl User {
         query: Query,
         then: impl FnOnce(&mut User, Now, Result<Answer, StoreError>) + Send + 'static,
     ) {
-        self.busy.todo.push_back(Todo::Store(query, Box::new(then)));
+        self.busy.todo.push_back(Todo::Store(Box::new((query, Box::new(then)))));
     }
 
     pub(crate) fn wake_at(&mut self, at: Instant, then: impl FnOnce(&mut User, Now) + Send + 'static) {

@@ -84,7 +84,7 @@ impl User {
         for to in self.contacts_where(State::sees) {
             self.route(now, Parcel { stanza: probe.clone(), to: Some(to) });
         }
-        let requests: Vec<Bytes> = self.contacts().filter_map(|c| c.pending_in.clone()).collect();
+        let requests: Vec<Bytes> = self.contacts.iter().flat_map(|c| c.requests()).cloned().collect();
         for request in requests {
             if let log::Entry::Message(stanza) = log::read(&request, None) {
                 self.deliver_to(place, &Parcel::new(stanza));
@@ -247,8 +247,7 @@ impl User {
     }
 
     fn contacts_where(&self, wants: fn(State) -> bool) -> Vec<Jid> {
-        let state = |s: Subscription| State::new(s, false, false);
-        self.contacts().filter(|c| wants(state(c.subscription))).map(|c| c.jid.clone().into()).collect()
+        self.contacts().filter(|c| wants(c.state())).map(|c| c.to_jid().into()).collect()
     }
 
     fn is_seen_by(&self, contact: &Jid) -> bool {

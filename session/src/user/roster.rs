@@ -1,62 +1,43 @@
 //! RFC 6121 section 2: the roster, with versions.
 
+use super::contacts::{Contact, Contacts};
 use super::{Answer, Query, User};
 use crate::clock::Now;
 use crate::hooks::Reply;
 use crate::link::{Binding, Parcel};
-use crate::subscription::State;
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
-use herald_storage::{Roster, RosterItem, StoreError, Subscription};
+use herald_storage::{RosterItem, StoreError, Subscription};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::xml::{Element, push_attr, push_text};
 use herald_xmpp::{BareJid, IqType, Jid, Kind, Stanza, StanzaError, ns};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What a user knows of contacts, in the order of their JIDs. Boxed; not there while empty and new.
-pub(super) struct Contacts {
-    pub version: u64,
-    items: Vec<RosterItem>,
-}
-
-impl Contacts {
-    /// What the store has; `None` when that is nothing yet.
-    pub fn new(roster: Roster) -> Option<Box<Contacts>> {
-        let Roster { version, mut items } = roster;
-        items.sort_unstable_by(|a, b| a.jid.as_str().cmp(b.jid.as_str()));
-        items.shrink_to_fit();
-        (version > 0 || !items.is_empty()).then(|| Box::new(Contacts { version, items }))
-    }
-    fn find(&self, bare: &str) -> Result<usize, usize> {
-        self.items.binary_search_by(|i| i.jid.as_str().cmp(bare))
-    }
-}
-
-/// The state of a contact; of one nobody knows when there is no item.
-pub(super) fn state_of(item: Option<&RosterItem>) -> State {
-    item.map_or(State::None, |i| State::new(i.subscription, i.ask, i.pending_in.is_some()))
-}
-
 impl User {
-    pub(super) fn contact(&self, jid: &Jid) -> Option<&RosterItem> {
-        let contacts = self.contacts.as_ref()?;
-        contacts.find(jid.bare_str()).ok().map(|place| &contacts.items[place])
+    pub(super) fn contact(&self, jid: &Jid) -> Option<Contact<'_>> {
+        self.contacts.as_ref()?.get(jid.bare_str())
     }
 
-    pub(super) fn contacts(&self) -> impl Iterator<Item = &RosterItem> {
-        self.contacts.iter().flat_map(|c| c.items.iter())
+    pub(super) fn contacts(&self) -> impl Iterator<Item = Contact<'_>> {
+        self.contacts.iter().flat_map(|c| c.iter())
+    }
+
+    /// What is known of it, what clients call it excepted; a new one, which is not in the roster, when that is nothing.
+    pub(super) fn item_of(&self, jid: &BareJid) -> RosterItem {
+        let known = self.contacts.as_ref().and_then(|c| c.item(jid.as_str()));
+        known.unwrap_or_else(|| RosterItem { in_roster: false, ..RosterItem::new(jid.clone()) })
     }
 
     pub(super) fn roster_is_full(&self) -> bool {
-        self.contacts.as_ref().is_some_and(|c| c.items.len() >= self.settings().roster_max as usize)
+        self.contacts.as_ref().is_some_and(|c| c.len() >= self.settings().roster_max as usize)
     }
 
     pub(crate) fn subscription_with(&self, contact: &Jid) -> Subscription {
         if self.is_own(contact) {
             return Subscription::Both; // RFC 6121 section 4.2.2: everybody sees themself
         }
-        self.contact(contact).map_or(Subscription::None, |i| i.subscription)
+        self.contact(contact).map_or(Subscription::None, Contact::subscription)
     }
 
     /// Writes an item to the store, then to memory, then goes on. The roster's version is the new one
@@ -68,17 +49,38 @@ impl User {
     ) {
         self.ask_store(Query::PutItem(Box::new(item.clone())), move |user, now, answer| {
             let written = answer.map(|answer| {
-                let contacts = user.contacts_at(answer);
-                match contacts.find(item.jid.as_str()) {
-                    Ok(place) => contacts.items[place] = item.clone(),
-                    Err(place) => {
-                        contacts.items.reserve_exact(1);
-                        contacts.items.insert(place, item.clone());
-                    }
-                }
+                user.contacts_at(answer).put(&item);
                 item
             });
             then(user, now, written);
+        });
+    }
+
+    /// The same for an item that has what the store has of words: they are read there, when there are any.
+    pub(super) fn put_subscription(
+        &mut self,
+        item: RosterItem,
+        then: impl FnOnce(&mut User, Now, Result<RosterItem, StoreError>) + Send + 'static,
+    ) {
+        if !self.contact(&item.jid).is_some_and(Contact::has_words) {
+            return self.put_contact(item, then);
+        }
+        self.read_roster(move |user, now, roster| match roster {
+            Ok(items) => {
+                let stored = items.into_iter().find(|stored| stored.jid == item.jid);
+                let (name, groups) = stored.map(|stored| (stored.name, stored.groups)).unwrap_or_default();
+                user.put_contact(RosterItem { name, groups, ..item }, then);
+            }
+            Err(why) => then(user, now, Err(why)),
+        });
+    }
+
+    /// Reads all there is of contacts.
+    fn read_roster(&mut self, then: impl FnOnce(&mut User, Now, Result<Vec<RosterItem>, StoreError>) + Send + 'static) {
+        self.ask_store(Query::Roster, move |user, now, answer| match answer {
+            Ok(Answer::Roster(roster)) => then(user, now, Ok(roster.items)),
+            Ok(_) => then(user, now, Err(StoreError::Failed("another answer than to the question".into()))),
+            Err(why) => then(user, now, Err(why)),
         });
     }
 
@@ -90,17 +92,14 @@ impl User {
     ) {
         self.ask_store(Query::RemoveItem(jid.clone()), move |user, now, answer| {
             let removed = answer.map(|answer| {
-                let contacts = user.contacts_at(answer);
-                if let Ok(place) = contacts.find(jid.as_str()) {
-                    contacts.items.remove(place);
-                }
+                user.contacts_at(answer).remove(jid.as_str());
             });
             then(user, now, removed);
         });
     }
 
     fn contacts_at(&mut self, answer: Answer) -> &mut Contacts {
-        let contacts = self.contacts.get_or_insert_with(|| Box::new(Contacts { version: 0, items: Vec::new() }));
+        let contacts = self.contacts.get_or_insert_with(|| Box::new(Contacts::none()));
         if let Answer::Version(version) = answer {
             contacts.version = version;
         }
@@ -163,13 +162,25 @@ impl User {
     }
 
     fn roster_whole(&mut self, iq: &Parcel, versioned: bool) {
+        let iq = iq.clone();
+        if self.contacts().all(|c| !c.has_words()) {
+            let items: Vec<_> = self.contacts().map(|c| self.item_of(&c.to_jid())).collect();
+            return self.answer_whole(&iq, versioned, &items);
+        }
+        self.read_roster(move |user, now, roster| match roster {
+            Ok(items) => user.answer_whole(&iq, versioned, &items),
+            Err(why) => user.reply(now, &iq, Reply::Error(store_failed(&why))),
+        });
+    }
+
+    fn answer_whole(&mut self, iq: &Parcel, versioned: bool, items: &[RosterItem]) {
         let mut out = Vec::from(&b"<query xmlns='jabber:iq:roster'"[..]);
         if versioned {
             let version = self.contacts.as_ref().map_or(0, |c| c.version);
             out.extend_from_slice(format_compact!(" ver='{version}'").as_bytes());
         }
         out.push(b'>');
-        for item in self.contacts().filter(|i| i.in_roster) {
+        for item in items.iter().filter(|i| i.in_roster) {
             write_item(&mut out, &item.jid, Some(item));
         }
         out.extend_from_slice(b"</query>");
@@ -205,11 +216,10 @@ impl User {
         let groups = self.groups_of(&item)?;
         let name = item.attr("name").filter(|n| !n.is_empty()).map(CompactString::from);
         self.check_length(name.as_deref().unwrap_or_default())?;
-        let mut contact = match self.contact(&jid) {
-            Some(contact) => contact.clone(),
-            None if self.roster_is_full() => return Err(StanzaError::new(Condition::ResourceConstraint)),
-            None => RosterItem::new(jid.to_bare()),
-        };
+        if self.contact(&jid).is_none() && self.roster_is_full() {
+            return Err(StanzaError::new(Condition::ResourceConstraint));
+        }
+        let mut contact = self.item_of(&jid.to_bare());
         (contact.name, contact.groups, contact.in_roster) = (name, groups, true);
         let iq = iq.clone();
         self.put_contact(contact, move |user, now, written| match written {
@@ -253,9 +263,10 @@ impl User {
 
     /// Section 2.5: the contact hears that both subscriptions end.
     fn roster_remove(&mut self, iq: &Parcel, jid: &Jid) -> Result<(), StanzaError> {
-        let Some(contact) = self.contact(jid).filter(|c| c.in_roster).cloned() else {
+        if !self.contact(jid).is_some_and(Contact::in_roster) {
             return Err(StanzaError::new(Condition::ItemNotFound));
-        };
+        }
+        let contact = self.item_of(&jid.to_bare());
         let iq = iq.clone();
         self.remove_contact(contact.jid.clone(), move |user, now, removed| match removed {
             Ok(()) => {

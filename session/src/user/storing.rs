@@ -146,7 +146,7 @@ impl User {
         let is_full = storing.is_full();
         let number = storing.put(message.stanza.len(), what);
         if !is_full {
-            return self.busy.todo.push_back(Todo::Keep(number, message));
+            return self.busy.todo.push_back(Todo::Keep(Box::new((number, message))));
         }
         self.ask_store(Query::Append(message), move |user, now, answer| {
             let answer = answer.and_then(|answer| match answer {

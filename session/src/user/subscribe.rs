@@ -1,7 +1,8 @@
 //! RFC 6121 section 3: what the tables of [`crate::subscription`] say is done here.
 
 use super::User;
-use super::roster::{state_of, store_failed};
+use super::contacts::Contact;
+use super::roster::store_failed;
 use crate::clock::Now;
 use crate::link::Parcel;
 use crate::subscription::{State, Verb, inbound, outbound};
@@ -31,9 +32,9 @@ impl User {
         if known.is_none() && self.roster_is_full() {
             return self.bounce(now, parcel, StanzaError::new(Condition::ResourceConstraint));
         }
-        let before = state_of(known);
-        let next = outbound(before, verb, known.is_some_and(|c| c.approved));
-        let mut item = known.cloned().unwrap_or_else(|| RosterItem { in_roster: false, ..RosterItem::new(contact) });
+        let before = known.map_or(State::None, Contact::state);
+        let next = outbound(before, verb, known.is_some_and(Contact::approved));
+        let mut item = self.item_of(&contact);
         if let Some(approved) = next.approved {
             item.approved = approved;
         }
@@ -86,10 +87,9 @@ impl User {
         if known.is_none() && (verb != Verb::Subscribe || self.roster_is_full()) {
             return;
         }
-        let before = state_of(known);
-        let next = inbound(before, verb, known.is_some_and(|c| c.approved));
-        let mut item =
-            known.cloned().unwrap_or_else(|| RosterItem { in_roster: false, ..RosterItem::new(contact.clone()) });
+        let before = known.map_or(State::None, Contact::state);
+        let next = inbound(before, verb, known.is_some_and(Contact::approved));
+        let mut item = self.item_of(&contact);
         let mut stanza = Stanza::clone(&parcel.stanza);
         stanza.from = Some(contact.into());
         stanza.to = Some(self.jid.clone().into());
@@ -145,7 +145,7 @@ impl User {
         } else if nothing_left {
             self.remove_contact(jid.clone(), move |user, now, removed| then(user, now, removed.map(|()| jid)));
         } else {
-            self.put_contact(item, move |user, now, written| {
+            self.put_subscription(item, move |user, now, written| {
                 let done = written.map(|item| {
                     if push {
                         user.push_contact(&item.jid, Some(&item));
@@ -159,7 +159,7 @@ impl User {
 
     /// A contact was removed from the roster: they hear it, whatever stood between (section 2.5.2).
     pub(super) fn end_both(&mut self, now: Now, contact: &RosterItem) {
-        let state = state_of(Some(contact));
+        let state = State::new(contact.subscription, contact.ask, contact.pending_in.is_some());
         let say = |user: &mut User, kind| {
             let stanza = Stanza::new(Kind::Presence(kind)).from(user.jid.clone()).to(contact.jid.clone());
             user.route(now, Parcel::new(stanza));

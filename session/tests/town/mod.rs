@@ -286,7 +286,7 @@ impl Town {
     }
 
     pub fn unbind(&mut self, client: &Client, undelivered: Vec<Delivery>) {
-        self.tell(&client.user, Input::Unbind(client.binding, undelivered));
+        self.tell(&client.user, Input::Unbind(client.binding, undelivered.into()));
     }
 
     /// The actor breaks, and with it all that only it knew. What the store has in hand it keeps, and tells nobody.
@@ -386,7 +386,7 @@ impl Town {
                         None => answer(self.shelves.get_mut(name), query, now.unix_ms),
                     };
                     let user = self.users.get_mut(name).expect("who asked");
-                    user.handle(now, Input::Stored(answer));
+                    user.handle(now, Input::Stored(Box::new(answer)));
                 }
                 Ask::Keep(number, message) => {
                     if self.slow {
@@ -395,7 +395,7 @@ impl Town {
                     }
                     let kept = self.append(name, message);
                     let user = self.users.get_mut(name).expect("who asked");
-                    user.handle(now, Input::Kept(number, kept));
+                    user.handle(now, Input::Kept(number, Box::new(kept)));
                 }
                 Ask::Mark(ids) => {
                     self.commit(name);
@@ -408,7 +408,7 @@ impl Town {
                     let pending = answer(self.shelves.get_mut(name), Query::DeliveredTo(id), now.unix_ms);
                     let pending = pending.map(|a| if let Answer::Count(n) = a { n } else { panic!("{a:?}") });
                     let user = self.users.get_mut(name).expect("who asked");
-                    user.handle(now, Input::MarkedTo(id, pending));
+                    user.handle(now, Input::MarkedTo(id, Box::new(pending)));
                 }
                 Ask::Seen(at_ms) => drop(self.seen.insert(name.to_string(), at_ms)),
                 Ask::Tell(event) => self.events.push(*event),
@@ -425,7 +425,7 @@ impl Town {
                 continue;
             }
             let kept = self.append(&user, message);
-            self.mail.push_back((user, Input::Kept(number, kept)));
+            self.mail.push_back((user, Input::Kept(number, Box::new(kept))));
         }
     }
 
