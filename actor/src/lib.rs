@@ -1,6 +1,6 @@
 //! Erlang-style actors as cells: a mailbox, a state, and a place on a run queue only while there is mail.
 //!
-//! Nothing else while idle: no task, no thread, no timer, no buffer. An idle actor costs its state and about 160
+//! Nothing else while idle: no task, no thread, no timer, no buffer. An idle actor costs its state and about 130
 //! bytes, so a process holds one for every user (`cargo bench -p herald-actor` measures it beside other designs).
 //!
 //! ```

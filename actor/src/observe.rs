@@ -62,7 +62,7 @@ const SHARDS: usize = 1 << SHARD_BITS;
 const NONE: u32 = u32::MAX;
 
 /// Slots are made so many at a time, so that there are never many more than actors.
-const CHUNK: usize = 128;
+const CHUNK: usize = 256;
 
 /// Every live actor, in slots that are used again under a new generation. An id is generation, slot, shard.
 pub(crate) struct Directory {

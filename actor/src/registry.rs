@@ -27,11 +27,13 @@ pub struct Registry<A: Actor> {
     kin: Arc<Kin<A>>,
 }
 
+type Factory<A> = dyn Fn(&<A as Actor>::Key, &<A as Actor>::Common) -> A + Send + Sync;
+
 struct People<A: Actor> {
     shards: [RwLock<HashTable<Addr<A>>>; SHARDS],
     hasher: RandomState,
     policy: Policy,
-    factory: Box<dyn Fn(&A::Key, &A::Common) -> A + Send + Sync>,
+    factory: Box<Factory<A>>,
 }
 
 const SHARDS: usize = 32;

@@ -57,6 +57,27 @@ fn add_change_remove() {
 }
 
 #[test]
+fn a_subscription_leaves_a_contact_its_name_and_groups() {
+    let mut town = Town::new(&["ann", "bob"]);
+    let (ann, bob) = (town.login("ann", "a"), town.login("bob", "b"));
+    get(&mut town, &ann, "");
+    set(&mut town, &ann, "<item jid='bob@house.example' name='Bob'><group>x</group></item>");
+    let bobs = |shows: &str| {
+        format!("<item jid='bob@house.example' name='Bob' subscription={shows}><group>x</group></item></query></iq>")
+    };
+    let last = |got: Vec<String>| got.into_iter().rfind(|stanza| stanza.contains("id='push")).unwrap_or_default();
+    ann.take();
+    town.send(&ann, "<presence type='subscribe' to='bob@house.example'/>");
+    assert!(last(ann.got()).ends_with(&bobs("'none' ask='subscribe'")));
+    town.send(&bob, "<presence type='subscribed' to='ann@house.example'/>");
+    assert!(last(ann.got()).ends_with(&bobs("'to'")));
+    assert!(get(&mut town, &ann, "")[0].ends_with(&bobs("'to'")));
+    set(&mut town, &ann, "<item jid='bob@house.example' name='Robert'/>");
+    let renamed = "<item jid='bob@house.example' name='Robert' subscription='to'/></query></iq>";
+    assert!(get(&mut town, &ann, "")[0].ends_with(renamed));
+}
+
+#[test]
 fn versions() {
     let mut town = Town::new(&["ann"]);
     let (one, two) = (town.login("ann", "1"), town.login("ann", "2"));

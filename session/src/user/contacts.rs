@@ -205,7 +205,13 @@ mod tests {
         let subscription =
             [Subscription::None, Subscription::To, Subscription::From, Subscription::Both][n as usize % 4];
         let pending_in = (n % 10 == 2).then(|| Bytes::from_static(b"<presence/>"));
-        RosterItem { subscription, ask: n % 3 == 0, approved: n % 5 == 0, pending_in, ..RosterItem::new(jid) }
+        RosterItem {
+            subscription,
+            ask: n.is_multiple_of(3),
+            approved: n.is_multiple_of(5),
+            pending_in,
+            ..RosterItem::new(jid)
+        }
     }
 
     #[test]
