@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn a_connection_at_rest_is_small() {
         let sizes = [size_of::<rest::Rest<Tcp>>(), size_of::<rest::Rest<Ws>>(), size_of::<Outbox>()];
-        let most = [280, 256, 96];
+        let most = [176, 152, 96];
         assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?} bytes, not {most:?}");
     }
 }
