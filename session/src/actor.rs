@@ -226,7 +226,7 @@ type Then = Box<dyn FnOnce(Result<Answer, StoreError>) + Send>;
 /// Puts a user's question to the store.
 fn perform(store: &dyn Store, user: &BareJid, query: Query, then: Then) {
     match query {
-        Query::Account => store.account(user, as_answer(then, |keys: Option<_>| Answer::Account(keys.is_some()))),
+        Query::Beginning => store.beginning(user, as_answer(then, Answer::Beginning)),
         Query::Roster => store.roster(user, as_answer(then, Answer::Roster)),
         Query::PutItem(item) => store.put_item(user, *item, as_answer(then, Answer::Version)),
         Query::RemoveItem(contact) => store.remove_item(user, &contact, as_answer(then, Answer::Version)),

@@ -6,7 +6,7 @@ use crate::push::{PresenceInfo, SendtoState, SessionInfo, Terms};
 use crate::sendto::Screened;
 use bytes::Bytes;
 use compact_str::CompactString;
-use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
+use herald_storage::{Appended, Beginning, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
 use herald_xmpp::{BareJid, FullJid, Resource, Stanza, StanzaError};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -129,7 +129,7 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // the methods of the store's traits, one by one
 pub enum Query {
-    Account,
+    Beginning,
     Roster,
     PutItem(Box<RosterItem>),
     RemoveItem(BareJid),
@@ -149,7 +149,7 @@ pub enum Query {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // see the store's traits
 pub enum Answer {
-    Account(bool),
+    Beginning(Option<Beginning>),
     Roster(Roster),
     Version(u64),
     Changes(Option<Vec<RosterChange>>),

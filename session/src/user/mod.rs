@@ -56,7 +56,7 @@ use crate::settings::Settings;
 use bound::Bound;
 use busy::Busy;
 use contacts::Contacts;
-use herald_storage::StoreError;
+use herald_storage::{Beginning, StoreError};
 use herald_xmpp::stanza::Condition;
 use herald_xmpp::{BareJid, Jid, Kind, Stanza, StanzaError};
 use kept::Keeping;
@@ -253,18 +253,12 @@ impl User {
     }
 
     fn start(&mut self) {
-        self.ask_store(Query::Account, |user, _, answer| match answer {
-            Ok(Answer::Account(true)) => user.ask_store(Query::Roster, |user, _, answer| match answer {
-                Ok(Answer::Roster(roster)) => {
-                    user.contacts = Contacts::new(roster);
-                    user.ask_store(Query::PendingCount, |user, now, answer| match answer {
-                        Ok(Answer::Count(kept)) => user.started(now, kept),
-                        other => user.start_failed(other),
-                    });
-                }
-                other => user.start_failed(other),
-            }),
-            Ok(Answer::Account(false)) => user.standing = Standing::Unknown,
+        self.ask_store(Query::Beginning, |user, now, answer| match answer {
+            Ok(Answer::Beginning(Some(Beginning { roster, pending }))) => {
+                user.contacts = Contacts::new(roster);
+                user.started(now, pending);
+            }
+            Ok(Answer::Beginning(None)) => user.standing = Standing::Unknown,
             other => user.start_failed(other),
         });
     }

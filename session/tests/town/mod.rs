@@ -10,7 +10,7 @@ use herald_session::user::{Answer, Ask, Bind, Input, Outcome, Pushed, Query, Sha
 use herald_session::{
     Binding, Close, Delivery, Event, Keep, Link, LinkInfo, Parcel, Receipt, Settings, Terms, Transport,
 };
-use herald_storage::{Appended, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
+use herald_storage::{Appended, Beginning, Kept, NewMessage, Roster, RosterChange, RosterItem, StoreError};
 use herald_xmpp::xml::Scope;
 use herald_xmpp::{BareJid, FullJid, Stanza, StanzaError};
 use std::collections::{BTreeMap, VecDeque};
@@ -129,6 +129,10 @@ pub struct Shelf {
 }
 
 impl Shelf {
+    fn roster(&self) -> Roster {
+        Roster { version: self.version, items: self.items.values().cloned().collect() }
+    }
+
     fn append(&mut self, message: NewMessage) -> Appended {
         let extra = message.extra.as_deref().cloned().unwrap_or_default();
         if let Some(id) = extra.once.as_ref().and_then(|once| self.once.get(once.as_str())) {
@@ -494,15 +498,15 @@ fn page(bytes_max: usize, kept: impl Iterator<Item = Kept>) -> Vec<Kept> {
 fn answer(shelf: Option<&mut Shelf>, query: Query, now_ms: i64) -> Result<Answer, StoreError> {
     let Some(shelf) = shelf else {
         return match query {
-            Query::Account => Ok(Answer::Account(false)),
+            Query::Beginning => Ok(Answer::Beginning(None)),
             _ => Err(StoreError::NoAccount),
         };
     };
     Ok(match query {
-        Query::Account => Answer::Account(true),
-        Query::Roster => {
-            Answer::Roster(Roster { version: shelf.version, items: shelf.items.values().cloned().collect() })
+        Query::Beginning => {
+            Answer::Beginning(Some(Beginning { roster: shelf.roster(), pending: shelf.kept.len() as u64 }))
         }
+        Query::Roster => Answer::Roster(shelf.roster()),
         Query::PutItem(item) => {
             shelf.version += 1;
             shelf.changes.retain(|c| c.jid != item.jid);

@@ -60,7 +60,7 @@ impl Account {
         (page, false)
     }
 
-    fn pending(&self, after: u64) -> impl DoubleEndedIterator<Item = (&u64, &Logged)> {
+    pub(super) fn pending(&self, after: u64) -> impl DoubleEndedIterator<Item = (&u64, &Logged)> {
         let now = now_ms();
         let later = self.log.range((Bound::Excluded(after), Bound::Unbounded));
         later.filter(move |(_, logged)| logged.is_pending(now))

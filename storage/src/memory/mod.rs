@@ -8,7 +8,7 @@ mod rosters;
 mod server;
 
 use crate::StoreError;
-use crate::traits::{Accounts, Expired, Private, Put, Retention, RosterItem, Stats, Store, Then};
+use crate::traits::{Accounts, Beginning, Expired, Private, Put, Retention, RosterItem, Stats, Store, Then};
 use bytes::Bytes;
 use compact_str::CompactString;
 use herald_xmpp::jid::BareJid;
@@ -185,6 +185,13 @@ impl Private for Memory {
 impl Store for Memory {
     fn epoch(&self) -> &str {
         "memory"
+    }
+
+    fn beginning(&self, user: &BareJid, then: Then<Option<Beginning>>) {
+        self.read(then, |w| {
+            let beginning = |a: &Account| Beginning { roster: a.whole_roster(), pending: a.pending(0).count() as u64 };
+            Ok(w.accounts.get(user).map(beginning))
+        });
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -6,6 +6,11 @@ use crate::traits::{ROSTER_REMOVALS_MAX, Roster, RosterChange, RosterItem, Roste
 use herald_xmpp::jid::BareJid;
 
 impl Account {
+    pub(super) fn whole_roster(&self) -> Roster {
+        let items = self.roster.values().map(|(_, item)| item.clone()).collect();
+        Roster { version: self.version, items }
+    }
+
     fn remember_removal(&mut self, contact: BareJid) {
         self.removed.insert(contact, self.version);
         if self.removed.len() > ROSTER_REMOVALS_MAX as usize {
@@ -18,11 +23,7 @@ impl Account {
 
 impl Rosters for Memory {
     fn roster(&self, user: &BareJid, then: Then<Roster>) {
-        self.read(then, |w| {
-            let Some(account) = w.accounts.get(user) else { return Ok(Roster::default()) };
-            let items = account.roster.values().map(|(_, item)| item.clone()).collect();
-            Ok(Roster { version: account.version, items })
-        });
+        self.read(then, |w| Ok(w.accounts.get(user).map_or_else(Roster::default, Account::whole_roster)));
     }
 
     fn put_item(&self, user: &BareJid, item: RosterItem, then: Then<u64>) {

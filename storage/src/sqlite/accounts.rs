@@ -18,6 +18,10 @@ pub(super) fn one(conn: &Connection, user: &BareJid) -> Result<Option<Credential
     Ok(keys.optional()?)
 }
 
+pub(super) fn exists(conn: &Connection, user: &BareJid) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached("SELECT 1 FROM account WHERE jid = ?1")?.exists([user.as_str()])?)
+}
+
 pub(super) fn put(conn: &Connection, user: &BareJid, keys: &Credentials, how: Put) -> Result<bool, StoreError> {
     match how {
         Put::Create => create(conn, user, keys),

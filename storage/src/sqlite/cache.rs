@@ -43,7 +43,8 @@ mod tests {
     fn cached(conn: &Connection) -> i32 {
         let (mut now, mut most) = (0, 0);
         // SAFETY: the connection is open, and the two places are there for the length of the call.
-        let done = unsafe { ffi::sqlite3_db_status(conn.handle(), ffi::SQLITE_DBSTATUS_CACHE_USED, &mut now, &mut most, 0) };
+        let done =
+            unsafe { ffi::sqlite3_db_status(conn.handle(), ffi::SQLITE_DBSTATUS_CACHE_USED, &mut now, &mut most, 0) };
         assert_eq!(done, ffi::SQLITE_OK);
         now
     }

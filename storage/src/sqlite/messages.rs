@@ -274,7 +274,7 @@ fn delivered_to(conn: &Connection, user: &BareJid, id: u64, history: Retention) 
     count_after(conn, at.user, at.delivered_to.max(id))
 }
 
-fn pending_count(conn: &Connection, user: &BareJid) -> Result<u64, StoreError> {
+pub(super) fn pending_count(conn: &Connection, user: &BareJid) -> Result<u64, StoreError> {
     match state(conn, user)? {
         Some(at) => count_after(conn, at.user, at.delivered_to),
         None => Ok(0),

@@ -22,7 +22,8 @@ mod writer;
 
 use crate::StoreError;
 use crate::traits::{
-    Accounts, Expired, Private, Put, Retention, Roster, RosterChange, RosterItem, Rosters, Stats, Store, Then,
+    Accounts, Beginning, Expired, Private, Put, Retention, Roster, RosterChange, RosterItem, Rosters, Stats, Store,
+    Then,
 };
 use bytes::Bytes;
 use herald_xmpp::jid::BareJid;
@@ -219,6 +220,17 @@ impl Drop for Sqlite {
 impl Store for Sqlite {
     fn epoch(&self) -> &str {
         &self.epoch
+    }
+
+    fn beginning(&self, user: &BareJid, then: Then<Option<Beginning>>) {
+        let user = user.clone();
+        self.read(then, move |c| {
+            if !accounts::exists(c, &user)? {
+                return Ok(None);
+            }
+            let (roster, pending) = (rosters::whole(c, &user)?, messages::pending_count(c, &user)?);
+            Ok(Some(Beginning { roster, pending }))
+        });
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -2,9 +2,9 @@
 //! each operation, commits once, and only then answers. While a commit waits for the disk the next
 //! operations gather, so the batch grows with the load and a lone operation waits for nobody.
 
+use super::cache::Cache;
 use super::queue::{Queue, Taken};
 use super::sweep::{SOONEST, Sweeper, until_next};
-use super::cache::Cache;
 use super::{Counts, Settings};
 use crate::{StoreError, Then};
 use rusqlite::Connection;

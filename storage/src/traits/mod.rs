@@ -55,6 +55,9 @@ pub trait Store:
     /// A name this store was given when it was made. When it differs from the one a client knows,
     /// the store was replaced or set back, and ids from before mean nothing.
     fn epoch(&self) -> &str;
+    /// What a user begins with, all at one moment; `None` without an account. One question instead of three, for
+    /// it is asked at every login.
+    fn beginning(&self, user: &BareJid, then: Then<Option<Beginning>>);
     /// Takes nothing new, and waits until everything accepted is durable and answered. Blocks: not
     /// from an async task. Later calls are answered with [`StoreError::Closed`].
     fn close(&self) -> Result<(), StoreError>;
@@ -63,6 +66,15 @@ pub trait Store:
     fn on_expired(&self, tell: Expired);
     /// How busy it is.
     fn stats(&self) -> Stats;
+}
+
+/// What [`Store::beginning`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// As [`Rosters::roster`] says it.
+    pub roster: Roster,
+    /// As [`Messages::pending_count`] says it.
+    pub pending: u64,
 }
 
 /// How busy a store is. Counts are since it was opened.

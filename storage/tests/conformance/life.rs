@@ -25,6 +25,19 @@ pub fn answers_as_futures(subject: &Subject) {
     assert_eq!(drive(dropped), Err(StoreError::Closed), "a call nobody will answer");
 }
 
+pub fn begins_with_all_of_it(subject: &Subject) {
+    let s = subject.open_with(&["ada", "eve"]);
+    assert_eq!(s.beginning("nobody"), Ok(None));
+    let nothing = s.beginning("ada").unwrap().unwrap();
+    assert_eq!((nothing.roster.items.len(), nothing.pending), (0, 0));
+    s.put_item("ada", &RosterItem::new(jid("bob"))).unwrap();
+    s.append("ada", "one").unwrap();
+    s.append("ada", "two").unwrap();
+    let beginning = s.beginning("ada").unwrap().unwrap();
+    assert_eq!((Ok(beginning.roster), Ok(beginning.pending)), (s.roster("ada"), s.pending_count("ada")));
+    assert_eq!(s.beginning("eve").unwrap().unwrap().pending, 0, "it is somebody else's");
+}
+
 /// The smallest executor: parks this thread until woken.
 fn drive<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(thread::Thread);

@@ -50,7 +50,7 @@ macro_rules! any_store {
                 when_they_were_last_seen, on_their_way_out,
             }
             private::{put_and_remove, spaces_and_keys_are_apart}
-            life::{closed_takes_nothing, answers_as_futures, stats_count, read_your_writes}
+            life::{closed_takes_nothing, answers_as_futures, stats_count, read_your_writes, begins_with_all_of_it}
             model::{random_walks}
         }
     };

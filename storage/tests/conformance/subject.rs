@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use herald_storage::{
-    Appended, Extra, Kept, NewMessage, Page, Put, Retention, Roster, RosterChange, RosterItem, Slice, Store,
+    Appended, Beginning, Extra, Kept, NewMessage, Page, Put, Retention, Roster, RosterChange, RosterItem, Slice, Store,
     StoreError, wait,
 };
 use herald_xmpp::jid::BareJid;
@@ -104,6 +104,9 @@ impl Asked {
     }
     pub fn account_count(&self) -> Outcome<u64> {
         wait(|then| self.0.account_count(then))
+    }
+    pub fn beginning(&self, user: &str) -> Outcome<Option<Beginning>> {
+        wait(|then| self.0.beginning(&jid(user), then))
     }
     pub fn roster(&self, user: &str) -> Outcome<Roster> {
         wait(|then| self.0.roster(&jid(user), then))
