@@ -83,6 +83,7 @@ mod ids;
 mod keys;
 mod session;
 mod settings;
+mod time;
 mod write;
 
 pub use body::{Ask, Body, Payload};

@@ -8,6 +8,10 @@ use std::fmt::Write;
 /// `<body/>`: nothing to say.
 pub(crate) const EMPTY: &str = "<body xmlns='http://jabber.org/protocol/httpbind'/>";
 
+/// The same with something to say: what is before that, and what is behind.
+const OPEN: &[u8] = b"<body xmlns='http://jabber.org/protocol/httpbind'>";
+const CLOSE: &[u8] = b"</body>";
+
 /// The recoverable binding condition (XEP-0124 section 17.3): the same request came again on another connection.
 pub(crate) const SUPERSEDED: &str = "<body type='error' xmlns='http://jabber.org/protocol/httpbind'/>";
 
@@ -40,11 +44,17 @@ impl Head {
         let _ = write!(self.attrs, " {name}='{value}'");
     }
 
-    /// The whole element around `inside`.
-    pub fn body(&self, inside: &[u8]) -> Bytes {
-        if inside.is_empty() && self.attrs.is_empty() && !self.stream {
-            return Bytes::from_static(EMPTY.as_bytes());
+    /// Whether it is the same for every response.
+    pub fn is_plain(&self) -> bool {
+        self.attrs.is_empty() && !self.stream
+    }
+
+    /// The whole element around what was written.
+    pub fn body(&self, inside: Inside) -> Bytes {
+        if self.is_plain() {
+            return inside.plain();
         }
+        let inside = inside.bytes();
         let mut out = Vec::with_capacity(inside.len() + self.attrs.len() + 160);
         out.extend_from_slice(b"<body");
         out.extend_from_slice(self.attrs.as_bytes());
@@ -58,8 +68,73 @@ impl Head {
         } else {
             out.push(b'>');
             out.extend_from_slice(inside);
-            out.extend_from_slice(b"</body>");
+            out.extend_from_slice(CLOSE);
         }
-        out.into_boxed_slice().into() // it is kept for a while: without the room that was not needed
+        out.into()
+    }
+}
+
+/// What goes into a response. It is written where it stays when the start tag turns out to be the plain one.
+#[derive(Default)]
+pub(crate) struct Inside(Vec<u8>);
+
+impl Inside {
+    /// Where to append; `about` so many bytes.
+    pub fn room(&mut self, about: usize) -> &mut Vec<u8> {
+        if self.0.is_empty() {
+            self.0.reserve(OPEN.len() + about + CLOSE.len());
+            self.0.extend_from_slice(OPEN);
+        }
+        &mut self.0
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.0.get(OPEN.len()..).unwrap_or_default()
+    }
+
+    fn plain(mut self) -> Bytes {
+        if self.bytes().is_empty() {
+            return Bytes::from_static(EMPTY.as_bytes());
+        }
+        self.0.extend_from_slice(CLOSE);
+        self.0.into()
+    }
+}
+
+/// A response as it is kept: byte for byte, but of one with the plain start tag only what is inside.
+#[derive(Default)]
+pub(crate) struct Text {
+    bytes: Box<[u8]>,
+    whole: bool,
+}
+
+impl Text {
+    /// Of the response `body`, whose start tag is that of `head`.
+    pub fn of(head: &Head, body: &Bytes) -> Text {
+        let whole = !head.is_plain();
+        let bytes = if whole { body } else { body.get(OPEN.len()..body.len() - CLOSE.len()).unwrap_or_default() };
+        Text { bytes: bytes.into(), whole }
+    }
+
+    pub fn body(&self) -> Bytes {
+        match self.whole {
+            true => Bytes::copy_from_slice(&self.bytes),
+            false if self.bytes.is_empty() => Bytes::from_static(EMPTY.as_bytes()),
+            false => [OPEN, &self.bytes, CLOSE].concat().into(),
+        }
+    }
+
+    /// Whether it is `<body/>` and nothing else.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Of the response, in bytes.
+    pub fn len(&self) -> usize {
+        match self.whole {
+            true => self.bytes.len(),
+            false if self.bytes.is_empty() => EMPTY.len(),
+            false => OPEN.len() + self.bytes.len() + CLOSE.len(),
+        }
     }
 }

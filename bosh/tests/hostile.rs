@@ -92,7 +92,7 @@ fn round(seed: u64) -> u64 {
     let (mut now, sid) = (Instant::now(), Sid::new([5; 16]));
     let settings = Arc::new(Settings { body_bytes_max: 600, ..Settings::default() });
     let created = Rid::new(100).expect("a rid");
-    let (mut session, _) = Session::prebound(now, settings, sid, created, 60);
+    let (mut session, _) = Session::prebound(now, settings, created, 60);
     let (mut read, mut waiting, mut ends) = (0, 0, 0);
     for ticket in 1..=BODIES {
         let bytes = body(&mut random, sid);

@@ -5,6 +5,7 @@
 //! costs nothing: the session is looked at too early, and stands in a later slot from then on.
 
 use parking_lot::Mutex;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,18 @@ const SLOTS: usize = 512;
 
 /// A slot by its number since the start; of 250 ms each, 34 years of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Slot(u32);
+pub(crate) struct Slot(NonZeroU32); // one above its number: an `Option` of it takes no more room
+
+impl Slot {
+    /// Of 34 years on, all are the same.
+    fn new(number: u64) -> Slot {
+        Slot(NonZeroU32::MIN.saturating_add(u32::try_from(number).unwrap_or(u32::MAX)))
+    }
+
+    fn number(self) -> u64 {
+        u64::from(self.0.get() - 1)
+    }
+}
 
 /// The wheel.
 pub(crate) struct Deadlines<T: ?Sized> {
@@ -37,28 +49,28 @@ impl<T: ?Sized> Deadlines<T> {
 
     /// The slot in which something is due that is to be looked at at `when`.
     pub(crate) fn slot(&self, when: Instant) -> Slot {
-        Slot(when.saturating_duration_since(self.start).as_nanos().div_ceil(SLOT.as_nanos()) as u32)
+        Slot::new(when.saturating_duration_since(self.start).as_nanos().div_ceil(SLOT.as_nanos()) as u64)
     }
 
     /// Looks at `item` at `when`, or up to a slot later. Returns the slot it stands in, an earlier one
     /// when the wheel does not reach so far.
     pub(crate) fn put(&self, when: Instant, item: &Arc<T>) -> Slot {
-        let due = u64::from(self.slot(when).0);
+        let due = self.slot(when).number();
         let mut state = self.state.lock();
         let slot = due.clamp(state.next, state.next + SLOTS as u64 - 1);
         state.slots[slot as usize % SLOTS].push(Arc::downgrade(item));
-        Slot(slot as u32)
+        Slot::new(slot)
     }
 
     /// Never mind: `item` is not looked at again in the slot that [`Deadlines::put`] returned. A weak
     /// reference alone would keep the memory of an item that is gone until its time has come.
-    pub(crate) fn take_back(&self, slot: Slot, item: &Weak<T>) {
+    pub(crate) fn take_back(&self, slot: Slot, item: *const T) {
         let mut state = self.state.lock();
-        if u64::from(slot.0) < state.next {
+        if slot.number() < state.next {
             return;
         }
-        let slot = &mut state.slots[slot.0 as usize % SLOTS];
-        if let Some(at) = slot.iter().rposition(|other| other.ptr_eq(item)) {
+        let slot = &mut state.slots[slot.number() as usize % SLOTS];
+        if let Some(at) = slot.iter().rposition(|other| std::ptr::eq(other.as_ptr(), item)) {
             slot.swap_remove(at);
         }
     }
@@ -110,11 +122,11 @@ mod tests {
         let items: Vec<_> = (0..10u32).map(Arc::new).collect();
         let slots: Vec<_> = items.iter().map(|item| wheel.put(start + SLOT * (**item % 3), item)).collect();
         for (item, slot) in items.iter().zip(&slots).skip(1) {
-            wheel.take_back(*slot, &Arc::downgrade(item));
+            wheel.take_back(*slot, Arc::as_ptr(item));
         }
         assert!(items[1..].iter().all(|item| Arc::weak_count(item) == 0));
         assert_eq!(wheel.due(start + SLOT * 3), [items[0].clone()]);
-        wheel.take_back(slots[0], &Arc::downgrade(&items[0])); // too late, which is no harm
+        wheel.take_back(slots[0], Arc::as_ptr(&items[0])); // too late, which is no harm
     }
 
     #[test]
@@ -122,7 +134,7 @@ mod tests {
         let start = Instant::now();
         let wheel = Deadlines::new(start);
         let far = Arc::new(());
-        let looked_at = start + SLOT * wheel.put(start + SLOT * 3 * SLOTS as u32, &far).0;
+        let looked_at = start + SLOT * wheel.put(start + SLOT * 3 * SLOTS as u32, &far).number() as u32;
         assert!(looked_at < start + SLOT * SLOTS as u32);
         assert_eq!(wheel.due(looked_at).len(), 1);
         wheel.put(start, &Arc::new(()));

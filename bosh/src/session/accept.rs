@@ -2,9 +2,10 @@
 
 use super::replay::{Replay, Resets};
 use super::window::{Early, Held};
-use super::{Item, Output, Phase, Session};
+use super::{Edge, Item, Output, Session};
+use crate::time::Time;
 use crate::{Answer, Ask, Body, Condition, Ticket, write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a request that came before its elders waits for them, in seconds. Then its client is asked to
 /// send them again: what takes longer is lost, and a browser would not notice it for longer than `wait`.
@@ -18,33 +19,29 @@ impl<T: Item> Session<T> {
     /// The creation request goes up.
     pub(super) fn open(&mut self, mut body: Body, ticket: Ticket) {
         let payload = std::mem::take(&mut body.payload);
-        self.outputs.push_back(Output::Open {
+        self.say(Output::Open {
             to: body.to().map(Into::into),
             from: body.from().map(Into::into),
             lang: body.lang().map(Into::into),
             version: body.xmpp_version().unwrap_or("1.0").into(),
         });
         if !payload.is_empty() {
-            self.outputs.push_back(Output::Payload(payload));
+            self.say(Output::Payload(payload));
         }
         let until = self.now + Duration::from_millis(self.settings.features_ms.into());
-        self.window.held.reserve_exact(1); // few, and for long: no room for more
-        self.window.held.push(Held { rid: body.rid, ticket: Some(ticket), until, repeats: 0 });
+        self.window.held.push(Held::new(body.rid, Some(ticket), until));
     }
 
     /// A request for this session.
     pub(super) fn post(&mut self, ticket: Ticket, body: Body) {
-        match &self.phase {
-            Phase::Gone => {
-                let answer = Answer::unknown_sid();
-                return self.outputs.push_back(Output::Answer { ticket, answer });
-            }
-            Phase::Closing(last_word) => {
-                let answer = Answer::clone(last_word);
-                self.outputs.push_back(Output::Answer { ticket, answer });
+        match self.phase.edge() {
+            Some(Edge::Gone) => return self.answer(ticket, Answer::unknown_sid()),
+            Some(Edge::Closing(last_word)) => {
+                let answer = last_word.clone();
+                self.answer(ticket, answer);
                 return self.forget();
             }
-            Phase::Opening(_) | Phase::Live => {}
+            Some(Edge::Opening(_)) | None => {}
         }
         if body.rid <= self.window.last {
             self.repeated(ticket, &body);
@@ -66,7 +63,7 @@ impl<T: Item> Session<T> {
     /// The client is there.
     fn alive(&mut self) {
         self.idle_since = None;
-        self.terms.pause_secs = None; // section 10: back to normal with the next request
+        self.terms.paused(None); // section 10: back to normal with the next request
     }
 
     /// Those that waited for the one just accepted.
@@ -80,11 +77,11 @@ impl<T: Item> Session<T> {
 
     /// The next request in order. `was_early`: it has waited for its elders.
     fn accept(&mut self, ticket: Option<Ticket>, mut body: Body, was_early: bool) {
-        if self.terms.keys.as_mut().is_some_and(|k| !k.admit(&body)) {
+        if self.terms.keys_mut().is_some_and(|k| !k.admit(&body)) {
             return self.violated(ticket, Condition::ItemNotFound); // section 15.4: not processed
         }
-        if let (None, Some(newkey)) = (&self.terms.keys, body.newkey()) {
-            self.terms.keys = Some(self.terms.keys_from(newkey));
+        if let (None, Some(newkey)) = (self.terms.keys(), body.newkey()) {
+            self.terms.begin_keys(newkey);
         }
         self.put_back_unread();
         self.covered_by(&body, was_early);
@@ -94,10 +91,10 @@ impl<T: Item> Session<T> {
         if !was_early && self.too_active(body.is_empty()) {
             return self.violated(ticket, Condition::PolicyViolation);
         }
-        self.terms.pause_secs = None; // of a pause that this request overtook
+        self.terms.paused(None); // of a pause that this request overtook
         self.window.idle_poll_at = body.is_empty().then_some(self.now);
         self.window.last = body.rid;
-        self.window.stale = 0;
+        self.stale = 0;
 
         let payload = std::mem::take(&mut body.payload);
         let asks = payload.asks() || body.ask == Ask::Restart;
@@ -106,16 +103,16 @@ impl<T: Item> Session<T> {
             let (to, from, lang) = (body.to(), body.from(), body.lang());
             let restart =
                 Output::Restart { to: to.map(Into::into), from: from.map(Into::into), lang: lang.map(Into::into) };
-            self.outputs.push_back(restart);
+            self.say(restart);
         } else if !payload.is_empty() {
-            self.outputs.push_back(Output::Payload(payload));
+            self.say(Output::Payload(payload));
         }
         self.hold(ticket, &body, asks);
         match body.ask {
             Ask::Terminate => self.terminated(),
             Ask::Pause(secs) => {
                 self.answer_all_empty();
-                self.terms.pause_secs = Some(secs).filter(|s| *s > 0);
+                self.terms.paused(Some(secs).filter(|s| *s > 0));
             }
             Ask::Exchange | Ask::Restart => {}
         }
@@ -125,17 +122,16 @@ impl<T: Item> Session<T> {
     fn hold(&mut self, ticket: Option<Ticket>, body: &Body, asks: bool) {
         let settle = self.now + Duration::from_millis(self.settings.settle_ms.into());
         let others_wait = !self.window.held.is_empty();
-        self.settle_until = (asks && others_wait).then_some(settle);
+        self.work().settle_until = (asks && others_wait).then_some(settle);
         let until = match self.terms.polls() {
             true if asks => settle,
             true => self.now,
             false => self.wait_over(),
         };
-        self.window.held.reserve_exact(1); // few, and for long: no room for more
-        self.window.held.push(Held { rid: body.rid, ticket, until, repeats: 0 });
+        self.window.held.push(Held::new(body.rid, ticket, until));
     }
 
-    fn wait_over(&self) -> Instant {
+    fn wait_over(&self) -> Time {
         self.now + Duration::from_secs(self.terms.wait_secs.into())
     }
 
@@ -174,7 +170,7 @@ impl<T: Item> Session<T> {
     /// for no answer. So does a page that was loaded anew and never knew of the request that is missing.
     fn leaves_the_gap(&self, body: &Body) -> bool {
         let told = self.window.early.iter().any(|e| e.ticket.is_none() && e.told > 0 && e.body.rid < body.rid);
-        told && self.asks_only_when_answered(body) && self.terms.keys.is_none()
+        told && self.asks_only_when_answered(body) && self.terms.keys().is_none()
     }
 
     /// Section 10: a client that has one request held and nothing to send asks again because it was
@@ -186,7 +182,7 @@ impl<T: Item> Session<T> {
     /// A request whose rid came before (section 14.3): its payload is not looked at again.
     fn repeated(&mut self, ticket: Ticket, body: &Body) {
         let is_kept = self.window.held.iter().any(|h| h.rid == body.rid) || self.replay.find(body.rid).is_some();
-        match self.terms.keys.as_ref().map_or(Some(true), |k| k.knows(body)) {
+        match self.terms.keys().map_or(Some(true), |k| k.knows(body)) {
             Some(true) if is_kept => self.alive(),
             Some(false) => return self.violated(Some(ticket), Condition::ItemNotFound),
             _ => return self.too_old(ticket),
@@ -197,7 +193,7 @@ impl<T: Item> Session<T> {
             held.repeats += 1;
             held.until = until;
             let too_often = held.repeats > often;
-            let older = held.ticket.replace(ticket);
+            let older = held.moved(ticket);
             self.send(older, 200, write::SUPERSEDED);
             if too_often {
                 self.repeated_too_often(ticket);
@@ -216,8 +212,8 @@ impl<T: Item> Session<T> {
     /// over, but it goes on for the client that has the current rids: a request that the network
     /// delayed, or a second page with an old rid, ends nothing. Nor is it a sign of life.
     fn too_old(&mut self, ticket: Ticket) {
-        self.window.stale += 1;
-        if self.window.stale > self.settings.repeats_max {
+        self.stale += 1;
+        if self.stale > self.settings.repeats_max {
             return self.violated(Some(ticket), Condition::PolicyViolation);
         }
         let status = Condition::ItemNotFound.status(self.terms.legacy);
@@ -236,7 +232,7 @@ impl<T: Item> Session<T> {
         }
         // Half of it, because the network may bring requests closer together than they were sent.
         let polling = Duration::from_secs(self.settings.polling_secs.into()) / 2;
-        let soon_after = |t: Instant| self.now < t + polling;
+        let soon_after = |t: Time| self.now < t + polling;
         // Nor does it keep them in order: this one is the last only if no younger one is there.
         let soon = self.window.idle_poll_at.is_some_and(soon_after) && self.window.early.is_empty();
         // Section 11 counts any two requests of which the last is empty. Here both have to be, so that
@@ -252,8 +248,9 @@ impl<T: Item> Session<T> {
             self.resets = Resets::Heeded;
         }
         for item in unread.into_iter().rev() {
-            self.queue_bytes += item.bytes_len();
-            self.queue.push_front(item);
+            let work = self.work();
+            work.queue_bytes += item.bytes_len();
+            work.queue.push_front(item);
         }
     }
 
@@ -263,22 +260,31 @@ impl<T: Item> Session<T> {
         match body.ack {
             Some(ack) if self.terms.acks => {
                 let acked = ack.min(before);
-                self.report = self.replay.after(acked).and_then(|k| Some((k.rid, self.now - k.at()?)));
+                let report = self.replay.after(acked).and_then(|k| Some((k.rid, self.now - k.at()?)));
+                self.work().report = report;
+                self.terms.note_acked(acked);
                 self.acked(|replay| replay.cover(acked));
                 self.replay.forget(acked);
             }
             // Section 9.2: no ack means that there is nothing it waits for.
-            None if self.terms.acks => self.acked(|replay| replay.cover(before)),
+            None if self.terms.acks => {
+                self.terms.note_acked(before);
+                self.acked(|replay| replay.cover(before));
+            }
             _ if !was_early && self.asks_only_when_answered(body) => {
                 self.acked(|replay| replay.cover(before));
                 self.replay.forget_all_but(before);
             }
-            _ => self.acked(|replay| replay.forget_outlived(body.rid)),
+            _ => {
+                let count = self.terms.replayable();
+                self.acked(|replay| replay.forget_outlived(body.rid, count));
+            }
         }
     }
 
     fn acked(&mut self, covered: impl FnOnce(&mut Replay<T>) -> Vec<T>) {
-        let items = covered(&mut self.replay);
-        self.outputs.extend(items.into_iter().map(Output::Acked));
+        for item in covered(&mut self.replay) {
+            self.say(Output::Acked(item));
+        }
     }
 }

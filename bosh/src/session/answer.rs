@@ -1,9 +1,8 @@
 //! Answers: which are due, and what is in them.
 
-use super::replay::{Resets, Said, Sent};
-use super::window::Held;
-use super::{Item, Output, Phase, Session};
-use crate::write::{self, Head};
+use super::replay::{Resets, Said, Sent, Stays};
+use super::{Edge, Item, Output, Phase, Session};
+use crate::write::{self, Head, Inside, Text};
 use crate::{Answer, Condition, Ticket};
 use herald_xmpp::ns;
 use herald_xmpp::xml::escape_attr;
@@ -13,7 +12,7 @@ const STREAM_PREFIX: &[u8] = b"<stream:";
 
 /// A response being written.
 pub(super) struct Filling<T> {
-    inside: Vec<u8>,
+    pub inside: Inside,
     /// Something in it has the prefix `stream`.
     stream: bool,
     /// What was written.
@@ -24,7 +23,7 @@ pub(super) struct Filling<T> {
 
 impl<T> Default for Filling<T> {
     fn default() -> Filling<T> {
-        Filling { inside: Vec::new(), stream: false, items: Vec::new(), more: false }
+        Filling { inside: Inside::default(), stream: false, items: Vec::new(), more: false }
     }
 }
 
@@ -34,7 +33,7 @@ impl<T: Item> Session<T> {
     pub(super) fn answer_due(&mut self) {
         while let Some(oldest) = self.window.held.first() {
             let surplus = self.window.surplus(self.terms.hold);
-            if oldest.ticket.is_none() {
+            if oldest.ticket().is_none() {
                 // Nobody would read it. It is answered, into the replay, only when it stands in the way.
                 if self.window.held.len() == 1 {
                     break;
@@ -42,16 +41,18 @@ impl<T: Item> Session<T> {
                 self.answer_oldest(false);
                 continue;
             }
-            let settled = self.settle_until.is_none_or(|t| self.now >= t);
+            let settled = self.settle_until().is_none_or(|t| self.now >= t);
             let waited = self.window.held_until().is_some_and(|t| self.now >= t);
-            let due = waited || surplus && settled || self.report.is_some();
-            if self.queue.is_empty() && !due {
+            let (queued, reports) =
+                self.work.as_ref().map_or((false, false), |w| (!w.queue.is_empty(), w.report.is_some()));
+            let due = queued || reports || waited || surplus && settled;
+            if !due {
                 break;
             }
             self.answer_oldest(true);
         }
-        if !self.window.surplus(self.terms.hold) {
-            self.settle_until = None;
+        if let (Some(work), false) = (&mut self.work, self.window.surplus(self.terms.hold)) {
+            work.settle_until = None;
         }
         self.note_idle();
     }
@@ -92,43 +93,49 @@ impl<T: Item> Session<T> {
 
     /// Writes as much of the queue as a response takes.
     pub(super) fn fill(&mut self, filling: &mut Filling<T>) {
-        while let Some(item) = self.queue.front() {
-            let (start, bytes) = (filling.inside.len(), item.bytes_len());
-            if start > 0 && start + bytes > self.settings.response_bytes_soft {
+        let bytes_soft = self.settings.response_bytes_soft;
+        let Some(work) = &mut self.work else { return };
+        while let Some(item) = work.queue.front() {
+            let (start, bytes) = (filling.inside.bytes().len(), item.bytes_len());
+            if start > 0 && start + bytes > bytes_soft {
                 return;
             }
-            item.write(&mut filling.inside);
-            filling.stream |= filling.inside[start..].starts_with(STREAM_PREFIX);
-            self.queue_bytes -= bytes;
-            let written = self.queue.pop_front().filter(T::matters);
+            item.write(filling.inside.room(work.queue_bytes.min(bytes_soft)));
+            filling.stream |= filling.inside.bytes()[start..].starts_with(STREAM_PREFIX);
+            work.queue_bytes -= bytes;
+            let written = work.queue.pop_front().filter(T::matters);
             filling.more |= written.is_none();
             filling.items.extend(written);
         }
     }
 
-    fn answer_oldest_with(&mut self, mut filling: Filling<T>, pause: bool) {
-        let Held { rid, ticket, .. } = self.window.held.remove(0);
+    fn answer_oldest_with(&mut self, filling: Filling<T>, pause: bool) {
+        let Filling { inside, stream, items, more } = filling;
+        let held = self.window.take_oldest();
+        let (rid, ticket) = (held.rid, held.ticket());
         let mut head = self.creation_head();
-        head.stream |= filling.stream;
-        let opening = matches!(self.phase, Phase::Opening(_));
+        head.stream |= stream;
+        let opening = matches!(self.phase.edge(), Some(Edge::Opening(_)));
         if self.terms.acks && (opening || self.window.last != rid) {
             head.attr("ack", self.window.last);
         }
-        if let Some((report, ago)) = self.report.take() {
+        if let Some((report, ago)) = self.work.as_mut().and_then(|work| work.report.take()) {
             head.attr("report", report);
             head.attr("time", ago.as_millis());
         }
         self.phase = Phase::Live;
-        if !filling.inside.is_empty() {
+        if !inside.bytes().is_empty() {
             self.window.idle_poll_at = None;
         }
-        filling.items.shrink_to_fit(); // they are kept for a while
-        let body = head.body(&filling.inside);
-        let unacked_bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
-        let sent = if opening || filling.more { Sent::Unknown } else { self.sent(ticket, &filling.items) };
-        let said = Said { at: self.now, body: body.clone(), items: filling.items, sent };
-        let outlived = self.replay.keep(rid, said, pause, unacked_bytes_max);
-        self.outputs.extend(outlived.into_iter().map(Output::Acked));
+        let items = items.into_boxed_slice(); // they are kept for a while
+        let body = head.body(inside);
+        let bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
+        let stays = Stays { latest: self.terms.replayable(), acked: self.terms.acked(), bytes_max };
+        let sent = if opening || more { Sent::Unknown } else { self.sent(ticket, &items) };
+        let said = Said { at: self.now, text: Text::of(&head, &body), items, sent };
+        for item in self.replay.keep(rid, said, pause, stays) {
+            self.say(Output::Acked(item));
+        }
         self.send(ticket, 200, body);
     }
 
@@ -151,12 +158,12 @@ impl<T: Item> Session<T> {
     /// The attributes that only the first answer has (section 7.2; XEP-0206 section 4).
     fn creation_head(&self) -> Head {
         let mut head = Head::default();
-        let Phase::Opening(opening) = &self.phase else { return head };
-        head.attr("sid", self.sid);
+        let Some(Edge::Opening(opening)) = self.phase.edge() else { return head };
+        head.attr("sid", opening.sid);
         head.attr("wait", self.terms.wait_secs);
         head.attr("requests", self.terms.requests);
         head.attr("hold", self.terms.hold);
-        head.attr("inactivity", self.terms.inactivity_secs);
+        head.attr("inactivity", self.inactivity_secs());
         if self.settings.overactivity {
             head.attr("polling", self.settings.polling_secs); // section 11: without it there is no limit
         }
@@ -183,12 +190,12 @@ impl<T: Item> Session<T> {
             head.attr("condition", condition.as_str());
         }
         head.stream = filling.stream || error.starts_with(STREAM_PREFIX);
-        filling.inside.extend_from_slice(error);
+        filling.inside.room(error.len()).extend_from_slice(error);
         let status = condition.map_or(200, |c| c.status(self.terms.legacy));
-        Answer { status, body: head.body(&filling.inside), content: self.terms.content.clone() }
+        Answer { status, body: head.body(filling.inside), content: self.terms.content() }
     }
 
     pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        self.outputs.push_back(Output::Answer { ticket, answer });
+        self.say(Output::Answer { ticket, answer });
     }
 }

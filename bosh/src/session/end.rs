@@ -1,15 +1,14 @@
 //! The ends of a session: by the client, by the stream above, by a broken rule, by silence.
 
 use super::answer::Filling;
-use super::{Close, Item, Output, Phase, Session};
+use super::{Close, Edge, Item, Output, Phase, Session};
 use crate::{Condition, Ticket, write};
-use std::collections::VecDeque;
 
 impl<T: Item> Session<T> {
     /// The client terminates (section 13): the oldest request that waits is told so, the others get
     /// an empty body, this one too if it is not alone.
     pub(super) fn terminated(&mut self) {
-        self.outputs.push_back(Output::PeerClosed);
+        self.say(Output::PeerClosed);
         let mut waiting = self.window.take_waiting().into_iter();
         self.send(waiting.next(), 200, write::TERMINATE);
         for ticket in waiting {
@@ -33,7 +32,7 @@ impl<T: Item> Session<T> {
             let last_word = self.last_word(condition, Filling::default(), &error);
             self.end();
             self.idle_since.get_or_insert(self.now);
-            self.phase = Phase::Closing(Box::new(last_word));
+            self.phase = Phase::at(Edge::Closing(last_word));
             return;
         };
         // XEP-0206 section 6: stanzas, then the error. They still count as undelivered: nothing the
@@ -50,7 +49,7 @@ impl<T: Item> Session<T> {
             self.answer(ticket, answer);
         }
         for item in written.into_iter().rev() {
-            self.queue.push_front(item);
+            self.work().queue.push_front(item);
         }
         self.finish();
     }
@@ -58,13 +57,11 @@ impl<T: Item> Session<T> {
     /// A request that could not be read. Where keys are in use (section 15) it ends nothing: its key could
     /// not be read either, and whoever knows a sid must not end a session that way.
     pub(super) fn broken(&mut self, ticket: Ticket, condition: Condition) {
-        match self.phase {
-            Phase::Opening(_) | Phase::Live if self.terms.keys.is_none() => self.violated(Some(ticket), condition),
-            _ => {
-                let answer = self.last_word(Some(condition), Filling::default(), &[]);
-                self.answer(ticket, answer);
-            }
+        if self.is_open() && self.terms.keys().is_none() {
+            return self.violated(Some(ticket), condition);
         }
+        let answer = self.last_word(Some(condition), Filling::default(), &[]);
+        self.answer(ticket, answer);
     }
 
     /// The client broke a rule: `ticket` is told which, everyone else that it was another request.
@@ -90,17 +87,17 @@ impl<T: Item> Session<T> {
 
     /// The sid is free.
     pub(super) fn forget(&mut self) {
-        self.phase = Phase::Gone;
+        self.phase = Phase::at(Edge::Gone);
         self.idle_since = None;
-        self.outputs.push_back(Output::Gone);
+        self.say(Output::Gone);
     }
 
     /// Gives back what the client may not have.
     fn end(&mut self) {
         let mut undelivered = self.replay.take_uncovered();
-        undelivered.extend(std::mem::take(&mut self.queue));
-        self.queue = VecDeque::new();
-        self.queue_bytes = 0;
-        self.outputs.push_back(Output::Ended { undelivered });
+        let work = self.work();
+        undelivered.extend(std::mem::take(&mut work.queue));
+        work.queue_bytes = 0;
+        self.say(Output::Ended { undelivered });
     }
 }

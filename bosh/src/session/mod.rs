@@ -7,6 +7,7 @@ mod replay;
 mod window;
 
 use crate::keys::Keys;
+use crate::time::Time;
 use crate::{Answer, Body, Condition, Payload, Rid, Settings, Sid, Ticket};
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -120,52 +121,71 @@ pub enum Output<T> {
 /// A BOSH session. See the crate's page for how it is driven.
 pub struct Session<T> {
     settings: Arc<Settings>,
-    sid: Sid,
-    now: Instant,
+    now: Time,
     terms: Terms,
     window: Window,
     replay: Replay<T>,
-    queue: VecDeque<T>,
-    queue_bytes: usize,
     /// Since when no request has waited for its answer.
-    idle_since: Option<Instant>,
-    /// Until when an answer is waited for before hold's surplus is answered empty.
-    settle_until: Option<Instant>,
-    /// `report` and `time` to be put on the next answer, which is due at once.
-    report: Option<(Rid, Duration)>,
+    idle_since: Option<Time>,
     phase: Phase,
-    outputs: VecDeque<Output<T>>,
+    work: Option<Box<Work<T>>>,
     /// Something happened since the answers due were last made.
     stirred: bool,
     resets: Resets,
+    /// How many requests came that are too old to be answered again, since the latest new one.
+    stale: u16,
+}
+
+/// What a session owns while there is something to do or to send, and not at rest.
+struct Work<T> {
+    queue: VecDeque<T>,
+    queue_bytes: usize,
+    /// Until when an answer is waited for before hold's surplus is answered empty.
+    settle_until: Option<Time>,
+    /// `report` and `time` to be put on the next answer, which is due at once.
+    report: Option<(Rid, Duration)>,
+    outputs: VecDeque<Output<T>>,
 }
 
 /// What creation settled, for as long as the session lives.
 struct Terms {
-    content: Option<Arc<str>>,
-    keys: Option<Box<Keys>>,
     wait_secs: u32,
-    inactivity_secs: u32,
-    /// A pause in force: its length takes the place of `inactivity_secs` until the next request.
-    pause_secs: Option<u32>,
     /// 0 in a session that polls.
     hold: u8,
     requests: u8,
     legacy: bool,
     /// Both sides acknowledge.
     acks: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// Terms that most sessions have nothing of.
+#[derive(Default)]
+struct Rare {
+    content: Option<Arc<str>>,
+    keys: Option<Keys>,
+    /// A pause in force: its length takes the place of [`Session::inactivity_secs`] until the next request.
+    pause_secs: Option<u32>,
+    /// Up to here the client has said it has everything; 0 at first.
+    acked: u64,
 }
 
 enum Phase {
-    /// The creation is not answered yet; what only its answer needs.
-    Opening(Box<Opening>),
     Live,
+    Edge(Box<Edge>), // one word for both, for almost all are live
+}
+
+/// What comes before a session lives, and behind.
+enum Edge {
+    /// The creation is not answered yet; what only its answer needs.
+    Opening(Opening),
     /// Ended, but the client has yet to hear why.
-    Closing(Box<Answer>),
+    Closing(Answer),
     Gone,
 }
 
 struct Opening {
+    sid: Sid,
     from: CompactString,
     version: Option<crate::Version>,
 }
@@ -185,9 +205,9 @@ impl<T: Item> Session<T> {
         ticket: Ticket,
     ) -> Session<T> {
         let terms = Terms::of_creation(&settings, &body);
-        let opening = Opening { from: domain.into(), version: body.ver().map(|v| v.min(crate::Version::OURS)) };
-        let phase = Phase::Opening(Box::new(opening));
-        let mut session = Session::with(now, terms, settings, sid, body.rid, phase);
+        let opening = Opening { sid, from: domain.into(), version: body.ver().map(|v| v.min(crate::Version::OURS)) };
+        let phase = Phase::at(Edge::Opening(opening));
+        let mut session = Session::with(now, terms, settings, body.rid, phase);
         session.open(body, ticket);
         session
     }
@@ -202,37 +222,33 @@ impl<T: Item> Session<T> {
     /// ever counts past [`Rid::MAX`]. The rid given back, `created` + 1, is that of the first request;
     /// until that comes the session lives `ttl_secs` seconds, from then on as every other. Items handed
     /// down before are kept for it, within [`Settings::queue_bytes_max`].
-    pub fn prebound(now: Instant, settings: Arc<Settings>, sid: Sid, created: Rid, ttl_secs: u32) -> (Session<T>, Rid) {
-        let mut session =
-            Session::with(now, Terms::agreed(&settings, 1, u32::MAX), settings, sid, created, Phase::Live);
-        session.idle_since = Some(now);
-        session.terms.pause_secs = Some(ttl_secs); // as after a pause: back to normal with the first request
+    pub fn prebound(now: Instant, settings: Arc<Settings>, created: Rid, ttl_secs: u32) -> (Session<T>, Rid) {
+        let terms = Terms::agreed(&settings, 1, u32::MAX);
+        let mut session = Session::with(now, terms, settings, created, Phase::Live);
+        session.idle_since = Some(session.now);
+        session.terms.paused(Some(ttl_secs)); // as after a pause: back to normal with the first request
         (session, created.plus(1))
     }
 
-    fn with(now: Instant, terms: Terms, settings: Arc<Settings>, sid: Sid, created: Rid, phase: Phase) -> Session<T> {
+    fn with(now: Instant, terms: Terms, settings: Arc<Settings>, created: Rid, phase: Phase) -> Session<T> {
         Session {
-            sid,
-            now,
+            now: now.into(),
             window: Window::new(created),
-            replay: Replay::new(terms.replayable()),
+            replay: Replay::default(),
             terms,
             settings,
-            queue: VecDeque::new(),
-            queue_bytes: 0,
             idle_since: None,
-            settle_until: None,
-            report: None,
             phase,
-            outputs: VecDeque::new(),
+            work: None,
             stirred: true,
             resets: Resets::Tell,
+            stale: 0,
         }
     }
 
     /// One thing happened. May come between two [`Session::poll`]s: what goes out stays in order.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        self.now = now;
+        self.now = now.into();
         self.stirred = true;
         match input {
             Input::Post { ticket, body } => self.post(ticket, body),
@@ -246,28 +262,28 @@ impl<T: Item> Session<T> {
     /// Queues `item` for the client; it goes out with the next [`Session::poll`] that can send it.
     /// Handed back when the queue would hold more than [`Settings::queue_bytes_max`], or after the end.
     pub fn down(&mut self, now: Instant, item: T) -> Result<(), T> {
-        let bytes = self.queue_bytes + item.bytes_len();
+        let bytes = self.queued_bytes() + item.bytes_len();
         if !self.is_open() || bytes > self.settings.queue_bytes_max {
             return Err(item);
         }
-        self.now = now;
+        self.now = now.into();
         self.stirred = true;
-        self.queue_bytes = bytes;
-        self.queue.push_back(item);
+        let work = self.work();
+        work.queue_bytes = bytes;
+        work.queue.push_back(item);
         Ok(())
     }
 
     /// The next output; `None` when there is nothing to do until the next input or the deadline.
     pub fn poll(&mut self) -> Option<Output<T>> {
-        if self.outputs.is_empty() && std::mem::take(&mut self.stirred) {
+        if self.work.as_ref().is_none_or(|work| work.outputs.is_empty()) && std::mem::take(&mut self.stirred) {
             self.settle();
         }
-        let output = self.outputs.pop_front();
+        let work = self.work.as_mut()?;
+        let output = work.outputs.pop_front();
         if output.is_none() {
-            self.outputs = VecDeque::new(); // an idle session owns no buffer
-            if self.queue.is_empty() {
-                self.queue = VecDeque::new();
-            }
+            work.outputs = VecDeque::new();
+            self.work.take_if(|work| work.is_done());
         }
         output
     }
@@ -275,29 +291,25 @@ impl<T: Item> Session<T> {
     /// When [`Input::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let idle = self.idle_since.map(|t| t + self.inactivity());
-        match &self.phase {
-            Phase::Gone => None,
-            Phase::Closing(_) => idle,
-            Phase::Opening(_) | Phase::Live => {
-                let settle = self.settle_until.filter(|_| self.window.surplus(self.terms.hold));
+        let next = match self.phase.edge() {
+            Some(Edge::Gone) => None,
+            Some(Edge::Closing(_)) => idle,
+            Some(Edge::Opening(_)) | None => {
+                let settle = self.settle_until().filter(|_| self.window.surplus(self.terms.hold));
                 [idle, settle, self.window.deadline()].into_iter().flatten().min()
             }
-        }
-    }
-
-    /// The session's id.
-    pub fn sid(&self) -> Sid {
-        self.sid
+        };
+        next.map(Instant::from)
     }
 
     /// Bytes queued for the client and not yet written.
     pub fn queued_bytes(&self) -> usize {
-        self.queue_bytes
+        self.work.as_ref().map_or(0, |work| work.queue_bytes)
     }
 
     /// How many items the client may not have: queued, or in answers that may be asked for again.
     pub fn unacked(&self) -> usize {
-        self.queue.len() + self.replay.items()
+        self.work.as_ref().map_or(0, |work| work.queue.len()) + self.replay.items()
     }
 
     /// Bytes kept of answers that may be asked for again, and of requests that wait for their elders.
@@ -312,7 +324,7 @@ impl<T: Item> Session<T> {
 
     /// Whether items are still taken: not yet [`Output::Ended`].
     pub fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Opening(_) | Phase::Live)
+        matches!(self.phase.edge(), None | Some(Edge::Opening(_)))
     }
 
     /// Makes the answers that are due, and the end when nobody came for too long.
@@ -327,7 +339,17 @@ impl<T: Item> Session<T> {
     }
 
     fn inactivity(&self) -> Duration {
-        Duration::from_secs(self.terms.pause_secs.unwrap_or(self.terms.inactivity_secs).into())
+        let pause_secs = self.terms.rare.as_ref().and_then(|rare| rare.pause_secs);
+        Duration::from_secs(pause_secs.unwrap_or(self.inactivity_secs()).into())
+    }
+
+    /// What the client is told.
+    fn inactivity_secs(&self) -> u32 {
+        self.settings.inactivity_secs * if self.terms.polls() { 2 } else { 1 }
+    }
+
+    fn settle_until(&self) -> Option<Time> {
+        self.work.as_ref().and_then(|work| work.settle_until)
     }
 
     fn lost(&mut self, ticket: Ticket) {
@@ -347,8 +369,37 @@ impl<T: Item> Session<T> {
 
     fn send(&mut self, ticket: Option<Ticket>, status: u16, body: impl Into<Bytes>) {
         let Some(ticket) = ticket else { return };
-        let answer = Answer { status, body: body.into(), content: self.terms.content.clone() };
-        self.outputs.push_back(Output::Answer { ticket, answer });
+        let answer = Answer { status, body: body.into(), content: self.terms.content() };
+        self.answer(ticket, answer);
+    }
+
+    fn say(&mut self, output: Output<T>) {
+        self.work().outputs.push_back(output);
+    }
+
+    fn work(&mut self) -> &mut Work<T> {
+        self.work.get_or_insert_with(|| Box::new(Work::new()))
+    }
+}
+
+impl<T> Work<T> {
+    fn new() -> Work<T> {
+        Work { queue: VecDeque::new(), queue_bytes: 0, settle_until: None, report: None, outputs: VecDeque::new() }
+    }
+
+    /// Whether nothing is left of it.
+    fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.outputs.is_empty() && self.settle_until.is_none() && self.report.is_none()
+    }
+}
+
+impl Phase {
+    fn at(edge: Edge) -> Phase {
+        Phase::Edge(Box::new(edge))
+    }
+
+    fn edge(&self) -> Option<&Edge> {
+        if let Phase::Edge(edge) = self { Some(edge) } else { None }
     }
 }
 
@@ -356,13 +407,14 @@ impl Terms {
     /// Of a creation request.
     fn of_creation(settings: &Settings, body: &Body) -> Terms {
         let agreed = Terms::agreed(settings, body.hold().unwrap_or(1), body.wait().unwrap_or(u32::MAX));
-        Terms {
-            content: body.content().filter(|c| *c != crate::CONTENT_TYPE).map(Arc::from),
-            keys: body.newkey().map(|k| agreed.keys_from(k)),
-            legacy: body.ver().is_none(),
-            acks: body.ack == Some(1),
-            ..agreed
+        let mut terms = Terms { legacy: body.ver().is_none(), acks: body.ack == Some(1), ..agreed };
+        if let Some(content) = body.content().filter(|c| *c != crate::CONTENT_TYPE) {
+            terms.rare.get_or_insert_default().content = Some(Arc::from(content));
         }
+        if let Some(newkey) = body.newkey() {
+            terms.begin_keys(newkey);
+        }
+        terms
     }
 
     /// XEP-0124 section 7.2. Never more than the client asked for; a client that names no bound gets ours.
@@ -370,32 +422,54 @@ impl Terms {
         /// The most simultaneous requests allowed, however many a client wants held.
         const REQUESTS_MAX: u8 = 10;
         let asked = u8::try_from(hold).unwrap_or(u8::MAX);
-        let hold = asked.min(settings.hold_max).min(REQUESTS_MAX - 1);
-        let mut terms = Terms {
-            content: None,
-            keys: None,
+        Terms {
             wait_secs: wait_secs.min(settings.wait_max_secs),
-            inactivity_secs: settings.inactivity_secs,
-            pause_secs: None,
-            hold,
+            hold: asked.min(settings.hold_max).min(REQUESTS_MAX - 1),
             requests: asked.saturating_add(1).clamp(2, REQUESTS_MAX),
             legacy: false,
             acks: false,
-        };
-        if terms.polls() {
-            terms.inactivity_secs *= 2;
+            rare: None,
         }
-        terms
     }
 
-    /// A key sequence. A repeat may come of every request that is held or whose answer is kept, and one more.
-    fn keys_from(&self, newkey: &str) -> Box<Keys> {
-        Box::new(Keys::new(newkey, 2 * self.replayable()))
+    /// A key sequence begins. A repeat may come of every request that is held or whose answer is kept, and one more.
+    fn begin_keys(&mut self, newkey: &str) {
+        let keys = Keys::new(newkey, 2 * usize::from(self.replayable()));
+        self.rare.get_or_insert_default().keys = Some(keys);
+    }
+
+    fn keys(&self) -> Option<&Keys> {
+        self.rare.as_ref()?.keys.as_ref()
+    }
+
+    fn keys_mut(&mut self) -> Option<&mut Keys> {
+        self.rare.as_mut()?.keys.as_mut()
+    }
+
+    /// The `Content-Type` of every answer, if it is not ours.
+    fn content(&self) -> Option<Arc<str>> {
+        self.rare.as_ref()?.content.clone()
+    }
+
+    /// A pause of so many seconds, or none any more.
+    fn paused(&mut self, secs: Option<u32>) {
+        if secs.is_some() || self.rare.is_some() {
+            self.rare.get_or_insert_default().pause_secs = secs;
+        }
+    }
+
+    fn acked(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.acked)
+    }
+
+    fn note_acked(&mut self, rid: u64) {
+        let rare = self.rare.get_or_insert_default();
+        rare.acked = rare.acked.max(rid);
     }
 
     /// Of how many requests the answers are kept.
-    fn replayable(&self) -> usize {
-        usize::from(self.requests + 1).max(window::RUNS_AHEAD as usize)
+    fn replayable(&self) -> u8 {
+        (self.requests + 1).max(window::RUNS_AHEAD as u8)
     }
 
     /// Whether nothing is ever held (section 12).

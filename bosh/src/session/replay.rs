@@ -7,19 +7,35 @@
 //!
 //! [`RUNS_AHEAD`]: super::window::RUNS_AHEAD
 
-use crate::{Rid, Ticket, write};
+use crate::time::Time;
+use crate::write::Text;
+use crate::{Rid, Ticket};
 use bytes::Bytes;
-use std::time::Instant;
+use smallvec::SmallVec;
 
 /// How often asking for a response again makes it stay. Bounds what a client can make us keep.
 const STAYS_MAX: u16 = 4;
 
 /// The responses that may be asked for again, and the items in them that the client may not have.
 pub(super) struct Replay<T> {
-    kept: Vec<Kept<T>>, // by rid
-    count: usize,
-    /// Up to here the client has said it has everything; 0 at first.
-    acked: u64,
+    kept: SmallVec<[Kept<T>; 1]>, // by rid
+}
+
+impl<T> Default for Replay<T> {
+    fn default() -> Replay<T> {
+        Replay { kept: SmallVec::new() }
+    }
+}
+
+/// What is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Stays {
+    /// So many of the latest.
+    pub latest: u8,
+    /// Of a client that acknowledges: up to here it has said it has everything; 0 at first.
+    pub acked: u64,
+    /// Of such a client: what it has not acknowledged, so many bytes of it with the latest.
+    pub bytes_max: usize,
 }
 
 /// One response.
@@ -36,10 +52,10 @@ pub(super) struct Kept<T> {
 
 /// A response that said something.
 pub(super) struct Said<T> {
-    pub at: Instant,
-    pub body: Bytes,
+    pub at: Time,
+    pub text: Text,
     /// What is in it that the client may not have.
-    pub items: Vec<T>,
+    pub items: Box<[T]>,
     pub sent: Sent,
 }
 
@@ -70,7 +86,7 @@ pub(super) enum Resets {
 impl<T> Said<T> {
     /// What it takes, about: its items are as large as what was written of them.
     fn bytes(&self) -> usize {
-        if self.items.is_empty() { self.body.len() } else { 2 * self.body.len() }
+        if self.items.is_empty() { self.text.len() } else { 2 * self.text.len() }
     }
 }
 
@@ -88,26 +104,21 @@ impl<T> Kept<T> {
     }
 
     /// Whether so many requests have followed, up to `newest`, that the client must have it.
-    fn outlived(&self, newest: Rid, count: usize) -> bool {
-        newest >= self.rid.plus(u64::from(self.followed) + count as u64)
+    fn outlived(&self, newest: Rid, count: u8) -> bool {
+        newest >= self.rid.plus(u64::from(self.followed) + u64::from(count))
     }
 
     pub fn body(&self) -> Bytes {
-        self.said.as_ref().map_or(Bytes::from_static(write::EMPTY.as_bytes()), |s| s.body.clone())
+        self.said.as_ref().map_or_else(|| Text::default().body(), |s| s.text.body())
     }
 
     /// When it was given; not known of one that said nothing.
-    pub fn at(&self) -> Option<Instant> {
+    pub fn at(&self) -> Option<Time> {
         self.said.as_ref().map(|s| s.at)
     }
 }
 
 impl<T> Replay<T> {
-    /// Keeps that many.
-    pub fn new(count: usize) -> Replay<T> {
-        Replay { kept: Vec::new(), count, acked: 0 }
-    }
-
     /// The response to that request, if it is still kept.
     pub fn find(&mut self, rid: Rid) -> Option<&mut Kept<T>> {
         self.kept.iter_mut().find(|k| k.rid == rid)
@@ -118,22 +129,22 @@ impl<T> Replay<T> {
         self.kept.iter().find(|k| k.rid.number() == rid.saturating_add(1))
     }
 
-    /// Keeps a response. With `unacked_bytes_max`, responses beyond the last few are kept too
-    /// while they are not acknowledged and fit that many bytes. Gives the items of those that go.
-    pub fn keep(&mut self, rid: Rid, said: Said<T>, pause: bool, unacked_bytes_max: usize) -> Vec<T> {
+    /// Keeps a response. Gives the items of those that go.
+    pub fn keep(&mut self, rid: Rid, said: Said<T>, pause: bool, stays: Stays) -> Vec<T> {
         let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
+        let latest = usize::from(stays.latest);
         let mut outlived = Vec::new();
         while let Some(oldest) = self.kept.first() {
-            let enough = counted(&self.kept) > self.count || self.kept.len() >= 2 * self.count;
-            let stays = !oldest.outlived(rid, self.count);
-            let unacked = oldest.rid.number() > self.acked;
-            if !enough || stays || unacked && self.bytes() + said.bytes() <= unacked_bytes_max {
+            let enough = counted(&self.kept) > latest || self.kept.len() >= 2 * latest;
+            let wanted = !oldest.outlived(rid, stays.latest);
+            let unacked = oldest.rid.number() > stays.acked;
+            if !enough || wanted || unacked && self.bytes() + said.bytes() <= stays.bytes_max {
                 break;
             }
             outlived.extend(self.kept.remove(0).said.into_iter().flat_map(|s| s.items));
         }
-        let plain = said.items.is_empty() && said.body == write::EMPTY;
-        let said = (!plain || unacked_bytes_max > 0).then(|| Box::new(said));
+        let plain = said.items.is_empty() && said.text.is_empty();
+        let said = (!plain || stays.bytes_max > 0).then(|| Box::new(said));
         self.kept.reserve_exact(1); // few, and for long: no room for more
         self.kept.push(Kept { rid, repeats: 0, pause, followed: 0, said });
         outlived
@@ -141,16 +152,14 @@ impl<T> Replay<T> {
 
     /// The client has every response up to `rid`: gives their items. It may still ask for them again.
     pub fn cover(&mut self, rid: u64) -> Vec<T> {
-        self.acked = self.acked.max(rid);
         self.take(|k| k.rid.number() <= rid)
     }
 
     /// The client has the responses that `newest` shows it to have, since it never has so many requests
     /// open, not even with the one more to pause or terminate. They go; gives their items.
-    pub fn forget_outlived(&mut self, newest: Rid) -> Vec<T> {
-        let count = self.count;
+    pub fn forget_outlived(&mut self, newest: Rid, count: u8) -> Vec<T> {
         let items = self.take(|k| k.outlived(newest, count));
-        self.kept.retain(|k| !k.outlived(newest, count));
+        self.retain(|k| !k.outlived(newest, count));
         items
     }
 
@@ -161,14 +170,22 @@ impl<T> Replay<T> {
 
     /// The client said that it has them: none up to `rid` will be asked for again. Cover them first.
     pub fn forget(&mut self, rid: u64) {
-        self.kept.retain(|k| k.rid.number() > rid);
+        self.retain(|k| k.rid.number() > rid);
     }
 
     /// What the client did shows that it has them all; the one to `rid` stays all the same, for a page that
     /// was reloaded and does not know what it had.
     pub fn forget_all_but(&mut self, rid: u64) {
-        self.kept.retain(|k| k.rid.number() == rid);
-        self.kept.shrink_to(1);
+        self.retain(|k| k.rid.number() == rid);
+    }
+
+    /// Only these stay; a single one needs no room elsewhere.
+    fn retain(&mut self, stays: impl Fn(&Kept<T>) -> bool) {
+        let before = self.kept.len();
+        self.kept.retain(|k| stays(k));
+        if self.kept.len() < before {
+            self.kept.shrink_to_fit();
+        }
     }
 
     /// Whether something is in the response on that ticket that would go out once more if it was not read.
@@ -198,8 +215,8 @@ impl<T> Replay<T> {
             let was_read = std::mem::replace(&mut said.sent, Sent::Unknown) != Sent::Unread;
             in_order &= said.items.is_empty() || !was_read;
             if in_order && !was_read {
-                said.body = Bytes::from_static(write::EMPTY.as_bytes());
-                let younger = std::mem::replace(&mut unread, std::mem::take(&mut said.items));
+                said.text = Text::default();
+                let younger = std::mem::replace(&mut unread, std::mem::take(&mut said.items).into_vec());
                 unread.extend(younger);
             }
         }

@@ -69,7 +69,7 @@ pub fn live_with(settings: Settings, terms: &str, script: Expect) {
 pub fn prebound(settings: Settings, script: Expect) {
     let mut play = Play::new(settings);
     let created = Rid::new(R).expect("a rid");
-    let (session, first) = Session::prebound(play.now, play.settings.clone(), play.sid, created, 60);
+    let (session, first) = Session::prebound(play.now, play.settings.clone(), created, 60);
     assert_eq!(first.number(), R + 1);
     play.session = Some(session);
     play.drain();
@@ -143,7 +143,7 @@ impl Play {
         let (head, payload) = rest[2..].split_once(" | ").unwrap_or((&rest[2..], ""));
         let (rid, attrs) = head.split_once(' ').unwrap_or((head, ""));
         let rid = R + rid.strip_prefix("R+").map_or(0, |n| n.parse().expect("R+n"));
-        let sid = self.session.as_ref().map_or(String::new(), |s| format!(" sid='{}'", s.sid()));
+        let sid = self.session.as_ref().map_or(String::new(), |_| format!(" sid='{}'", self.sid));
         let body = format!(
             "<body rid='{rid}'{sid} {} xmlns='http://jabber.org/protocol/httpbind'>{payload}</body>",
             resolve_rids(attrs),

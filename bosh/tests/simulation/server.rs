@@ -56,7 +56,7 @@ impl Server {
         let settings = Arc::new(scenario.settings.clone());
         let session = if scenario.kind == Kind::Attached {
             let rid = Rid::new(created).expect("a rid");
-            Session::prebound(start, settings, sid, rid, 60).0
+            Session::prebound(start, settings, rid, 60).0
         } else {
             let attrs = format!("rid='{created}' {}{newkey}", scenario.creation);
             let xml = format!("<body {attrs} xmlns='http://jabber.org/protocol/httpbind'/>");

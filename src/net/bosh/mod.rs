@@ -6,28 +6,27 @@
 
 mod pace;
 mod session;
+mod table;
 
 use super::World;
 use super::deadlines::{Deadlines, SLOT};
 use super::http::{Reply, Response, Via};
 use super::shape::Begin;
-use dashmap::DashMap;
-use herald_bosh::{Answer, Body, Condition, Input, Refused, Sid, Ticket};
+use herald_bosh::{Answer, Body, Condition, Refused, Sid, Ticket};
 use herald_xmpp::xml::Limits;
-use pace::TooMany;
-pub(crate) use session::Live;
+use session::Posted;
 pub use session::Prebound;
+pub(crate) use session::{Given, Live, Waiting};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 use std::time::Instant;
-use tokio::sync::oneshot;
+use table::Table;
 use tokio_util::sync::CancellationToken;
 
 /// All BOSH sessions of the server.
 pub(crate) struct Sessions {
-    table: DashMap<Sid, Arc<Live>>,
+    table: Table,
     deadlines: Deadlines<Live>,
     settings: Arc<herald_bosh::Settings>,
     limits: Limits,
@@ -37,7 +36,7 @@ pub(crate) struct Sessions {
 impl Sessions {
     pub(crate) fn new(settings: herald_bosh::Settings, limits: Limits, now: Instant) -> Sessions {
         Sessions {
-            table: DashMap::new(),
+            table: Table::default(),
             deadlines: Deadlines::new(now),
             settings: Arc::new(settings),
             limits,
@@ -62,10 +61,6 @@ impl Sessions {
         }
     }
 
-    fn find(&self, sid: Sid) -> Option<Arc<Live>> {
-        self.table.get(&sid).map(|live| live.clone())
-    }
-
     fn ticket(&self) -> Ticket {
         Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
     }
@@ -81,24 +76,25 @@ pub(crate) async fn post(world: &Arc<World>, via: Via, body: Vec<u8>) -> Reply {
     };
     let ticket = bosh.ticket();
     let Some(sid) = body.sid else { return create(world, via, body, ticket).await };
-    let Some(live) = bosh.find(sid) else { return now(Answer::unknown_sid()) };
+    let Some(live) = bosh.table.find(sid) else { return now(Answer::unknown_sid()) };
     if live.secure() && !via.secure {
         // XEP-0124 section 19.1: somebody who read a sid off the wire must not end the session with it.
         return Reply::Never;
     }
-    match live.sent(len, &body) {
-        Ok(None) => {}
+    let waiting = match live.post(len, ticket, body) {
+        Posted::Waits(waiting) => waiting,
         // Nothing is read meanwhile: what is behind it on this connection waits too.
-        Ok(Some(delay)) => Box::pin(delay.wait()).await,
-        Err(TooMany) => {
+        Posted::Later(delay, body) => {
+            Box::pin(delay.wait()).await;
+            live.take(ticket, body)
+        }
+        Posted::TooMany => {
             let waiting = live.expect(ticket);
             live.broken(ticket, Condition::PolicyViolation);
             return Reply::Later(waiting);
         }
-    }
-    let waiting = live.expect(ticket);
-    live.handle(Input::Post { ticket, body });
-    live.clone().drain().await;
+    };
+    live.drained().await;
     Reply::Later(waiting)
 }
 
@@ -135,15 +131,15 @@ async fn create(world: &Arc<World>, via: Via, body: Body, ticket: Ticket) -> Rep
         return now(Answer::unknown_sid());
     };
     let waiting = live.expect(ticket);
-    world.bosh.table.insert(sid, live.clone());
-    live.handle(Input::Tick);
-    live.clone().drain().await;
+    world.bosh.table.insert(live.clone());
+    live.begin();
+    live.drained().await;
     Reply::Later(waiting)
 }
 
 /// A request that could not be read ends the session it names, when that is not somebody else's.
 fn broken(world: &Arc<World>, via: Via, refused: &Refused) -> Reply {
-    let Some(live) = refused.sid.and_then(|sid| world.bosh.find(sid)) else { return now(refused.answer()) };
+    let Some(live) = refused.sid.and_then(|sid| world.bosh.table.find(sid)) else { return now(refused.answer()) };
     if live.secure() && !via.secure {
         return Reply::Never;
     }
@@ -163,53 +159,4 @@ fn response(answer: Answer) -> Response {
         asked => Cow::Owned(asked.to_owned()),
     };
     Response::new(answer.status, content_type, answer.body)
-}
-
-/// A request that waits for its answer. Dropped before it came, its connection died.
-pub(crate) struct Waiting {
-    live: Arc<Live>,
-    ticket: Ticket,
-    /// Boxed: most of its life there is none, and as many wait as there are sessions.
-    answer: oneshot::Receiver<Box<Answer>>,
-    answered: bool,
-}
-
-impl Waiting {
-    /// What to remember of it, once it was given.
-    pub(crate) fn given(&self) -> Given {
-        Given(Arc::downgrade(&self.live), self.ticket)
-    }
-
-    /// The answer, when there is one.
-    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
-        let answer = std::task::ready!(std::pin::Pin::new(&mut self.answer).poll(cx));
-        self.answered = true;
-        // A session never drops a request unanswered; should it, the client must not believe it lives.
-        Poll::Ready(response(answer.map_or_else(|_| Answer::unknown_sid(), |answer| *answer)))
-    }
-}
-
-/// An answer that was written to a connection; its client may still close that without reading.
-pub(crate) struct Given(Weak<Live>, Ticket);
-
-impl Given {
-    /// Does it matter whether it is read?
-    pub(crate) fn matters(&self) -> bool {
-        self.0.upgrade().is_some_and(|live| live.may_put_back(self.1))
-    }
-
-    /// The connection ended, and its client has not read the answer.
-    pub(crate) fn unread(self) {
-        if let Some(live) = self.0.upgrade() {
-            live.lost(self.1);
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.live.lost(self.ticket);
-        }
-    }
 }

@@ -8,12 +8,8 @@ use std::time::Instant;
 /// ends the session, for else they would pile up.
 pub(super) const DELAYED_MAX: u8 = 8;
 
-/// There wait [`DELAYED_MAX`] already.
-#[derive(Debug)]
-pub(super) struct TooMany;
-
 /// The wait of one request.
-pub(super) struct Delay {
+pub(crate) struct Delay {
     pub(super) live: Arc<Live>,
     pub(super) until: Instant,
 }

@@ -8,62 +8,82 @@
 
 mod cargo;
 mod prebind;
+mod standing;
+mod waiting;
 
 pub use prebind::Prebound;
+pub(crate) use waiting::{Given, Waiting};
 
-use super::Waiting;
-use super::pace::{DELAYED_MAX, Delay, TooMany};
+use super::pace::{DELAYED_MAX, Delay};
 use crate::net::World;
 use crate::net::deadlines::Slot;
 use crate::net::http::Via;
-use crate::net::lobby::Guest;
 use crate::net::login::{self, Answered, Question};
 use crate::net::shape::Pace;
 use cargo::{Down, Line, Up};
-use herald_bosh::{self as bosh, Answer, Input, Output, Payload, Sid, Ticket};
+use herald_bosh::{self as bosh, Input, Output, Payload, Sid, Ticket};
 use herald_session::{Close, Delivery, Link, LinkInfo, Seat, Transport};
+use herald_xmpp::Stanza;
 use herald_xmpp::ns;
 use herald_xmpp::stream::{Condition, Open, StreamError, c2s};
 use herald_xmpp::xml::Scope;
-use parking_lot::Mutex;
-use smallvec::SmallVec;
+use parking_lot::{Mutex, MutexGuard};
+use standing::Standing;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
-use tokio::sync::oneshot;
+use waiting::{Waiters, Woken};
 
 /// See the module page.
 pub(crate) struct Live {
     world: Arc<World>,
+    sid: Sid,
     via: Via,
-    myself: Weak<Live>,
     state: Mutex<State>,
 }
 
 struct State {
     machine: bosh::Session<Down>,
     stream: c2s::Stream,
-    seat: Option<Arc<Seat>>,
-    guest: Option<Guest>,
-    waiting: SmallVec<[(Ticket, oneshot::Sender<Box<Answer>>); 1]>,
+    standing: Standing,
+    waiting: Waiters,
     /// Payload that came while the stream machine waits for an answer.
     held: Line<Payload>,
     /// What has to be waited for, in order.
     up: Line<Up>,
+    /// How much the client has sent lately.
+    pace: Pace,
+    /// When the wheel will look at this session next.
+    armed: Option<Slot>,
+    /// Requests that wait because it was too much.
+    delayed: u8,
     /// A task is taking from `up`.
     draining: bool,
     /// The user's actor had something for which there was no room.
     refused: bool,
-    /// How much the client has sent lately.
-    pace: Pace,
-    /// Requests that wait because it was too much.
-    delayed: u8,
-    /// When the wheel will look at this session next.
-    armed: Option<Slot>,
     gone: bool,
 }
 
+/// What is done about a request.
+pub(super) enum Posted {
+    /// It was handled.
+    Waits(Waiting),
+    /// It is to be handled later, for its client sends too fast.
+    Later(Delay, bosh::Body),
+    /// [`DELAYED_MAX`] are to be handled later.
+    TooMany,
+}
+
+/// What is left to do once something was done to a session.
+#[must_use]
+#[derive(Default)]
+struct After {
+    woken: Woken,
+    /// Out of the table.
+    forgotten: Option<Arc<Live>>,
+}
+
 impl Live {
-    /// A session from its creation request. Its first turn is [`Live::handle`] with a tick.
+    /// A session from its creation request. Its first turn is [`Live::begin`].
     pub(crate) fn create(
         world: &Arc<World>,
         via: Via,
@@ -74,33 +94,39 @@ impl Live {
         let now = Instant::now();
         let stream = world.stream(now, info(via))?;
         let machine = bosh::Session::new(now, world.bosh.settings.clone(), sid, &world.config.domain, body, ticket);
-        let live = Live::assemble(world, via, machine, stream);
-        let link: Weak<dyn Link> = live.myself.clone();
-        live.state.lock().guest = Some(world.lobby.enter(link));
+        let live = Live::assemble(world, via, sid, machine, stream);
+        let link: Weak<Live> = Arc::downgrade(&live);
+        live.state.lock().standing = Standing::Guest(world.lobby.enter(link));
         Some(live)
     }
 
-    fn assemble(world: &Arc<World>, via: Via, machine: bosh::Session<Down>, stream: c2s::Stream) -> Arc<Live> {
-        Arc::new_cyclic(|myself| Live {
-            world: world.clone(),
-            via,
-            myself: myself.clone(),
-            state: Mutex::new(State {
-                machine,
-                stream,
-                seat: None,
-                guest: None,
-                waiting: SmallVec::new(),
-                held: Line::default(),
-                up: Line::default(),
-                draining: false,
-                refused: false,
-                pace: Pace::default(),
-                delayed: 0,
-                armed: None,
-                gone: false,
-            }),
-        })
+    fn assemble(
+        world: &Arc<World>,
+        via: Via,
+        sid: Sid,
+        machine: bosh::Session<Down>,
+        stream: c2s::Stream,
+    ) -> Arc<Live> {
+        let state = State {
+            machine,
+            stream,
+            standing: Standing::Nobody,
+            waiting: Waiters::default(),
+            held: Line::default(),
+            up: Line::default(),
+            pace: Pace::default(),
+            armed: None,
+            delayed: 0,
+            draining: false,
+            refused: false,
+            gone: false,
+        };
+        Arc::new(Live { world: world.clone(), sid, via, state: Mutex::new(state) })
+    }
+
+    /// What its client calls it.
+    pub(super) fn sid(&self) -> &Sid {
+        &self.sid
     }
 
     /// Was it created over TLS? Then nothing that comes in the clear belongs to it.
@@ -108,55 +134,71 @@ impl Live {
         self.via.secure
     }
 
-    /// The client has sent this request, so many bytes; is it to be handled later?
-    pub(super) fn sent(self: &Arc<Live>, bytes: usize, body: &bosh::Body) -> Result<Option<Delay>, TooMany> {
+    /// The client has sent this request, so many bytes. What there is to wait for is [drained](Live::drained) next.
+    pub(super) fn post(self: &Arc<Live>, bytes: usize, ticket: Ticket, body: bosh::Body) -> Posted {
         let stanzas = body.payload.elements().count() as u32;
+        let now = Instant::now();
         let mut state = self.state.lock();
-        let until = self.world.shaper.paced(&mut state.pace, bytes, stanzas, Instant::now());
-        let Some(until) = until else { return Ok(None) };
+        let Some(until) = self.world.shaper.paced(&mut state.pace, bytes, stanzas, now) else {
+            return Posted::Waits(self.accept(state, now, ticket, body));
+        };
         if state.delayed == DELAYED_MAX {
-            return Err(TooMany);
+            return Posted::TooMany;
         }
         state.delayed += 1;
-        Ok(Some(Delay { live: self.clone(), until }))
+        Posted::Later(Delay { live: self.clone(), until }, body)
     }
 
     pub(super) fn no_longer_delayed(&self) {
         self.state.lock().delayed -= 1;
     }
 
-    /// Announces a request, before it is handled.
-    pub(crate) fn expect(self: &Arc<Live>, ticket: Ticket) -> Waiting {
-        let (tell, answer) = oneshot::channel();
-        self.state.lock().waiting.push((ticket, tell));
-        Waiting { live: self.clone(), ticket, answer, answered: false }
+    /// A request is handled; see [`Live::post`].
+    pub(super) fn take(self: &Arc<Live>, ticket: Ticket, body: bosh::Body) -> Waiting {
+        self.accept(self.state.lock(), Instant::now(), ticket, body)
     }
 
-    /// Something happened; the caller drains next.
-    pub(crate) fn handle(&self, input: Input) {
+    fn accept(
+        self: &Arc<Live>,
+        mut state: MutexGuard<'_, State>,
+        now: Instant,
+        ticket: Ticket,
+        body: bosh::Body,
+    ) -> Waiting {
+        state.waiting.push(ticket);
+        state.machine.handle(now, Input::Post { ticket, body });
+        let after = self.turn(&mut state, now);
+        drop(state);
+        after.woken.wake();
+        Waiting::new(self.clone(), ticket)
+    }
+
+    /// Announces a request, before it is handled.
+    pub(super) fn expect(self: &Arc<Live>, ticket: Ticket) -> Waiting {
+        self.state.lock().waiting.push(ticket);
+        Waiting::new(self.clone(), ticket)
+    }
+
+    /// The first turn; the caller drains next.
+    pub(super) fn begin(&self) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        state.machine.handle(now, input);
-        self.turn(&mut state, now);
+        let after = self.turn(&mut state, now);
+        drop(state);
+        after.woken.wake();
     }
 
     /// A request that could not be read ends it; nobody waits for what is left to do then.
     pub(crate) fn broken(&self, ticket: Ticket, condition: bosh::Condition) {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        state.machine.handle(now, Input::Broken { ticket, condition });
-        self.turn(&mut state, now);
-        self.drain_elsewhere(&mut state);
+        self.tell(|state, now| state.machine.handle(now, Input::Broken { ticket, condition }));
     }
 
     /// The connection of a request died before its client had the answer.
     pub(crate) fn lost(&self, ticket: Ticket) {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        state.waiting.retain(|(t, _)| *t != ticket);
-        state.machine.handle(now, Input::Lost(ticket));
-        self.turn(&mut state, now);
-        self.drain_elsewhere(&mut state);
+        drop(self.tell(|state, now| {
+            state.machine.handle(now, Input::Lost(ticket));
+            state.waiting.leave(ticket)
+        }));
     }
 
     /// Does it matter whether the client reads the answer to that request?
@@ -166,43 +208,68 @@ impl Live {
 
     /// The time has come to look.
     pub(crate) fn tick(&self, now: Instant) {
-        let mut state = self.state.lock();
-        state.armed = None;
-        if state.machine.deadline().is_some_and(|d| d <= now) {
-            state.machine.handle(now, Input::Tick);
-        }
-        if state.stream.deadline().is_some_and(|d| d <= now) {
-            state.stream.handle(now, c2s::Input::Tick);
-        }
-        self.turn(&mut state, now);
-        self.drain_elsewhere(&mut state);
+        self.tell(|state, _| {
+            state.armed = None;
+            if state.machine.deadline().is_some_and(|d| d <= now) {
+                state.machine.handle(now, Input::Tick);
+            }
+            if state.stream.deadline().is_some_and(|d| d <= now) {
+                state.stream.handle(now, c2s::Input::Tick);
+            }
+        });
     }
 
-    /// Takes everything that has to be waited for, unless another task does it already.
-    pub(crate) async fn drain(self: Arc<Live>) {
-        {
-            let mut state = self.state.lock();
-            if state.draining || state.up.is_empty() {
-                return;
-            }
-            state.draining = true;
+    /// Does something to the machines, and what they then say. For callers that must not wait: if there is
+    /// something to wait for, a task of its own does.
+    fn tell<R>(&self, what: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let result = what(&mut state, now);
+        let after = self.turn(&mut state, now);
+        self.finish(state, after);
+        result
+    }
+
+    fn finish(&self, state: MutexGuard<'_, State>, after: After) {
+        let waits = !state.draining && !state.up.is_empty();
+        drop(state);
+        after.woken.wake();
+        if waits && let Some(live) = after.forgotten.or_else(|| self.myself()) {
+            self.world.runtime.spawn(live.drain());
+        }
+    }
+
+    /// Waits for everything that has to be waited for, unless another task does it already.
+    pub(super) async fn drained(self: Arc<Live>) {
+        let waits = {
+            let state = self.state.lock();
+            !state.draining && !state.up.is_empty()
+        };
+        if waits {
+            Box::pin(self.drain()).await; // boxed: a request seldom needs the room for it
+        }
+    }
+
+    async fn drain(self: Arc<Live>) {
+        if std::mem::replace(&mut self.state.lock().draining, true) {
+            return;
         }
         loop {
-            let (up, seat) = {
+            let up = {
                 let mut state = self.state.lock();
                 let Some(up) = state.up.pop_front() else {
                     state.draining = false;
+                    state.standing.unshare();
                     return;
                 };
-                (up, state.seat.clone())
+                up
             };
             match up {
                 Up::Stanza(stanza) => {
-                    if let Some(seat) = seat {
+                    let full = self.state.lock().try_send(stanza);
+                    if let Some((stanza, seat)) = full {
                         // When the user is gone, the link is being closed.
-                        if let Ok(Some(stanza)) = seat.try_send(stanza) {
-                            let _ = seat.send(stanza).await;
-                        }
+                        let _ = seat.send(stanza).await;
                     }
                 }
                 Up::Ask(question) => {
@@ -210,15 +277,14 @@ impl Live {
                     let answered = self.world.logins.answer(question, link).await;
                     self.answered(answered);
                 }
-                Up::Unbind(undelivered) => {
-                    drop(seat);
-                    let seat = self.state.lock().seat.take();
-                    if let Some(seat) = seat.and_then(Arc::into_inner) {
-                        seat.unbind(undelivered);
-                    }
-                }
+                Up::Unbind(undelivered) => self.state.lock().standing.unbind(undelivered),
             }
         }
+    }
+
+    /// As long as it is in the table.
+    fn myself(&self) -> Option<Arc<Live>> {
+        self.world.bosh.table.find(self.sid)
     }
 
     fn answered(&self, answered: Answered) {
@@ -229,25 +295,17 @@ impl Live {
             if state.gone || !state.machine.is_open() {
                 return; // bound too late: dropping the seat unbinds it
             }
-            state.seat = Some(Arc::new(seat));
-            state.guest = None;
+            state.standing = Standing::Seated(seat);
         }
         state.stream.handle(now, input);
-        self.turn(&mut state, now);
-    }
-
-    /// For callers that must not wait: if there is something to wait for, a task of its own does.
-    fn drain_elsewhere(&self, state: &mut State) {
-        if !state.draining
-            && !state.up.is_empty()
-            && let Some(live) = self.myself.upgrade()
-        {
-            self.world.runtime.spawn(live.drain());
-        }
+        let after = self.turn(&mut state, now);
+        drop(state);
+        after.woken.wake();
     }
 
     /// Moves what the machines say until both are silent, then sees to the deadline.
-    fn turn(&self, state: &mut State, now: Instant) {
+    fn turn(&self, state: &mut State, now: Instant) -> After {
+        let mut after = After::default();
         loop {
             state.stream_says(now);
             if let Some(payload) = (!state.stream.waiting()).then(|| state.held.pop_front()).flatten() {
@@ -269,14 +327,9 @@ impl Live {
                 Output::Payload(payload) if state.stream.waiting() => state.held.push_back(payload),
                 Output::Payload(payload) => state.feed(now, payload),
                 Output::PeerClosed => state.stream.handle(now, c2s::Input::Close),
-                Output::Answer { ticket, answer } => {
-                    if let Some(at) = state.waiting.iter().position(|(t, _)| *t == ticket) {
-                        // A receiver that is gone has told us, or is about to: see `lost`.
-                        let _ = state.waiting.swap_remove(at).1.send(Box::new(answer));
-                    }
-                }
+                Output::Answer { ticket, answer } => state.waiting.answer(ticket, answer, &mut after.woken),
                 Output::Acked(Down::Delivery(Delivery { receipt: Some(receipt), .. })) => {
-                    if let Some(seat) = &state.seat {
+                    if let Some(seat) = state.standing.seat() {
                         seat.acked(receipt);
                     }
                 }
@@ -286,27 +339,28 @@ impl Live {
                         Down::Delivery(d) => Some(d),
                         Down::Xml(_) => None,
                     });
-                    state.up.push_back(Up::Unbind(undelivered.collect()));
+                    state.unbind(undelivered.collect());
                 }
-                Output::Gone => self.forget(state),
+                Output::Gone => after.forgotten = self.forget(state),
             }
         }
         let has_room = || state.machine.queued_bytes() <= self.world.bosh.settings.queue_bytes_max / 2;
-        if let (true, Some(seat)) = (state.refused && has_room(), &state.seat) {
+        if let (true, Some(seat)) = (state.refused && has_room(), state.standing.seat()) {
             state.refused = false;
             seat.room();
         }
         self.arm(state);
+        after
     }
 
     /// Nobody finds it any more. Until then a guest takes room, also when all that is left is its last word.
-    fn forget(&self, state: &mut State) {
+    fn forget(&self, state: &mut State) -> Option<Arc<Live>> {
         state.gone = true;
-        state.guest = None;
-        self.world.bosh.table.remove(&state.machine.sid());
+        state.standing.no_guest();
         if let Some(slot) = state.armed.take() {
-            self.world.bosh.deadlines.take_back(slot, &self.myself);
+            self.world.bosh.deadlines.take_back(slot, self);
         }
+        self.world.bosh.table.remove(self.sid)
     }
 
     /// Stands in the wheel for the next deadline, unless it does so for an earlier time.
@@ -317,7 +371,7 @@ impl Live {
         let deadlines = [state.machine.deadline(), state.stream.deadline()];
         let Some(next) = deadlines.into_iter().flatten().min() else { return };
         if state.armed.is_none_or(|armed| armed > self.world.bosh.deadlines.slot(next))
-            && let Some(live) = self.myself.upgrade()
+            && let Some(live) = self.myself()
         {
             state.armed = Some(self.world.bosh.deadlines.put(next, &live));
         }
@@ -347,7 +401,7 @@ impl State {
                     self.machine.handle(now, Input::Close(close));
                 }
                 c2s::Output::Close => self.machine.handle(now, Input::Close(bosh::Close::Stream)),
-                c2s::Output::Stanza(stanza) => self.up.push_back(Up::Stanza(stanza)),
+                c2s::Output::Stanza(stanza) => self.send(stanza),
                 c2s::Output::Lookup(user, mechanism) => {
                     self.up.push_back(Up::Ask(Question::lookup(user, mechanism)));
                 }
@@ -382,6 +436,31 @@ impl State {
         self.stream_says(now);
     }
 
+    /// Up it goes, behind what has to be waited for.
+    fn send(&mut self, stanza: Stanza) {
+        if self.draining || !self.up.is_empty() {
+            return self.up.push_back(Up::Stanza(stanza.into()));
+        }
+        // When the user is gone, the link is being closed.
+        if let Some(Ok(Some(stanza))) = self.standing.seat().map(|seat| seat.try_send(stanza)) {
+            self.up.push_back(Up::Stanza(stanza));
+        }
+    }
+
+    /// Gives it back, with who takes it later, when there is no room for it now.
+    fn try_send(&mut self, stanza: Arc<Stanza>) -> Option<(Arc<Stanza>, Arc<Seat>)> {
+        let stanza = self.standing.seat()?.try_send(stanza).ok()??;
+        Some((stanza, self.standing.shared()?))
+    }
+
+    /// The end: back goes what was not delivered, behind what has to be waited for.
+    fn unbind(&mut self, undelivered: Vec<Delivery>) {
+        if self.draining || !self.up.is_empty() {
+            return self.up.push_back(Up::Unbind(undelivered));
+        }
+        self.standing.unbind(undelivered);
+    }
+
     /// Down it goes; a client that fetches nothing for so long is let go.
     fn down(&mut self, now: Instant, item: Down) {
         if self.machine.down(now, item).is_err() && self.machine.is_open() {
@@ -392,12 +471,11 @@ impl State {
 
 impl Link for Live {
     fn deliver(&self, delivery: Delivery) -> Result<(), Delivery> {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        let result = state.machine.down(now, Down::Delivery(delivery));
-        state.refused |= result.is_err() && state.machine.is_open();
-        self.turn(&mut state, now);
-        self.drain_elsewhere(&mut state);
+        let result = self.tell(|state, now| {
+            let result = state.machine.down(now, Down::Delivery(delivery));
+            state.refused |= result.is_err() && state.machine.is_open();
+            result
+        });
         match result {
             Err(Down::Delivery(delivery)) => Err(delivery),
             _ => Ok(()),
@@ -415,12 +493,12 @@ impl Link for Live {
             }
             why => state.stream.handle(now, c2s::Input::Fail(login::stream_error(why))),
         }
-        self.turn(&mut state, now);
+        let mut after = self.turn(&mut state, now);
         // A guest whose place others want does not stay until somebody comes for its last word.
-        if why != Close::Shutdown && state.guest.is_some() {
-            self.forget(&mut state);
+        if why != Close::Shutdown && state.standing.is_guest() {
+            after.forgotten = self.forget(&mut state);
         }
-        self.drain_elsewhere(&mut state);
+        self.finish(state, after);
     }
 
     fn info(&self) -> LinkInfo {
@@ -449,10 +527,10 @@ fn fetches_nothing() -> StreamError {
 mod tests {
     use super::*;
 
-    /// There is one for each session at rest: it must not slip into the allocator's next size, 128 bytes above.
+    /// There is one for each session at rest: it must not slip into the allocator's next size, 64 bytes above.
     #[test]
     fn a_session_takes_no_more_than_the_size_it_is_given() {
         let counts = 2 * size_of::<usize>();
-        assert!(size_of::<Live>() + counts <= 640, "{}", size_of::<Live>());
+        assert!(size_of::<Live>() + counts <= 512, "{}", size_of::<Live>());
     }
 }

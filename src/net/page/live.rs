@@ -263,7 +263,7 @@ impl Live {
         self.tell(|state, _| {
             state.session.leave(End::new(code, ""));
             if let Some(slot) = state.armed.take() {
-                self.world.page.deadlines.take_back(slot, &self.myself);
+                self.world.page.deadlines.take_back(slot, self);
             }
         });
     }

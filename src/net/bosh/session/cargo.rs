@@ -6,6 +6,7 @@ use herald_bosh::Item;
 use herald_session::Delivery;
 use herald_xmpp::Stanza;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A queue that is empty almost always, and takes one word then.
 #[allow(clippy::box_collection)] // one word instead of four: there are as many of these as sessions
@@ -40,7 +41,7 @@ pub(super) enum Down {
 
 /// What has to be waited for.
 pub(super) enum Up {
-    Stanza(Stanza),
+    Stanza(Arc<Stanza>),
     Ask(Question),
     /// The session is over: what it could not deliver goes back.
     Unbind(Vec<Delivery>),

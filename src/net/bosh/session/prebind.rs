@@ -1,6 +1,6 @@
 //! A session that begins bound, for a client that has still to come: whoever knows its sid and rid is the user.
 
-use super::{Live, bosh, info};
+use super::{Live, Standing, bosh, info};
 use crate::net::World;
 use crate::net::http::Via;
 use crate::net::login::Question;
@@ -37,8 +37,8 @@ impl Live {
         let now = Instant::now();
         // Of nobody yet: what the resource is bound to must be there before it is.
         let stream = world.stream(now, info(via)).ok_or_else(broken)?;
-        let (machine, rid) = bosh::Session::prebound(now, world.bosh.settings.clone(), sid, created, ttl_secs);
-        let live = Live::assemble(world, via, machine, stream);
+        let (machine, rid) = bosh::Session::prebound(now, world.bosh.settings.clone(), created, ttl_secs);
+        let live = Live::assemble(world, via, sid, machine, stream);
         let link: Arc<dyn Link> = live.clone();
         let answered = world.logins.answer(Question::Bind(user, resource), link).await;
         let Some(seat) = answered.seat else {
@@ -54,9 +54,10 @@ impl Live {
             return Err(StanzaError::new(Condition::ServiceUnavailable));
         }
         state.stream = c2s::Stream::bound(world.plain.clone(), jid.clone());
-        state.seat = Some(Arc::new(seat));
-        world.bosh.table.insert(sid, live.clone());
-        live.turn(&mut state, Instant::now());
+        state.standing = Standing::Seated(seat);
+        world.bosh.table.insert(live.clone());
+        let after = live.turn(&mut state, Instant::now());
+        live.finish(state, after);
         Ok(Prebound { jid, sid, rid })
     }
 }
