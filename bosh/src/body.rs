@@ -4,7 +4,7 @@ use crate::ids::decimal;
 use crate::{Condition, Refused, Rid, Sid, Version};
 use compact_str::CompactString;
 use herald_xmpp::ns;
-use herald_xmpp::xml::{self, Element, Limits, Scope, XmlError, escape_attr};
+use herald_xmpp::xml::{self, Element, Limits, Node, Scope, XmlError, escape_attr};
 
 /// The longest `content` value taken, in bytes; a longer one is a bad request.
 const CONTENT_BYTES_MAX: usize = 128;
@@ -216,12 +216,16 @@ pub struct Payload {
 
 impl Payload {
     fn of_element(root: &Element<'_>) -> Option<Payload> {
-        if !root.text().chars().all(is_space) {
-            return None; // section 6: no character data beside the payload
-        }
-        let (mut text, mut ends, mut asks) = (String::with_capacity(root.inner().len()), Vec::new(), false);
-        for child in root.children() {
-            if !text.is_empty() {
+        let (mut text, mut ends, mut asks) = (String::new(), Vec::new(), false);
+        for node in root.nodes() {
+            let child = match node {
+                Node::Element(child) => child,
+                Node::Text(between) if between.chars().all(is_space) => continue,
+                Node::Text(_) => return None, // section 6: no character data beside the payload
+            };
+            if text.is_empty() {
+                text.reserve_exact(root.inner().len()); // and no more than that, almost always
+            } else {
                 ends.push(u32::try_from(text.len()).ok()?);
             }
             text.push_str(child.raw());

@@ -15,6 +15,11 @@ static ORIGIN: OnceLock<Instant> = OnceLock::new();
 /// The origin's own number, in nanoseconds: 146 years may lie on either side of it.
 const MIDDLE: u64 = 1 << 62;
 
+impl Time {
+    /// Before all others: where no time is known.
+    pub const NEVER: Time = Time(NonZeroU64::MIN);
+}
+
 impl From<Instant> for Time {
     fn from(instant: Instant) -> Time {
         let origin = *ORIGIN.get_or_init(|| instant);

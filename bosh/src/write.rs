@@ -103,38 +103,41 @@ impl Inside {
 
 /// A response as it is kept: byte for byte, but of one with the plain start tag only what is inside.
 #[derive(Default)]
-pub(crate) struct Text {
-    bytes: Box<[u8]>,
-    whole: bool,
-}
+pub(crate) struct Text(Box<[u8]>); // behind a byte that says which: a field of its own would take a word
+
+const WHOLE: u8 = 1;
+const INSIDE: u8 = 0;
 
 impl Text {
     /// Of the response `body`, whose start tag is that of `head`.
     pub fn of(head: &Head, body: &Bytes) -> Text {
-        let whole = !head.is_plain();
-        let bytes = if whole { body } else { body.get(OPEN.len()..body.len() - CLOSE.len()).unwrap_or_default() };
-        Text { bytes: bytes.into(), whole }
+        let (kind, bytes) = match body.get(OPEN.len()..body.len() - CLOSE.len()) {
+            _ if !head.is_plain() => (WHOLE, &body[..]),
+            Some(inside) => (INSIDE, inside),
+            None => return Text::default(),
+        };
+        Text([&[kind], bytes].concat().into())
     }
 
     pub fn body(&self) -> Bytes {
-        match self.whole {
-            true => Bytes::copy_from_slice(&self.bytes),
-            false if self.bytes.is_empty() => Bytes::from_static(EMPTY.as_bytes()),
-            false => [OPEN, &self.bytes, CLOSE].concat().into(),
+        match self.0.split_first() {
+            None => Bytes::from_static(EMPTY.as_bytes()),
+            Some((&INSIDE, inside)) => [OPEN, inside, CLOSE].concat().into(),
+            Some((_, whole)) => Bytes::copy_from_slice(whole),
         }
     }
 
     /// Whether it is `<body/>` and nothing else.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_empty()
     }
 
     /// Of the response, in bytes.
     pub fn len(&self) -> usize {
-        match self.whole {
-            true => self.bytes.len(),
-            false if self.bytes.is_empty() => EMPTY.len(),
-            false => OPEN.len() + self.bytes.len() + CLOSE.len(),
+        match self.0.split_first() {
+            None => EMPTY.len(),
+            Some((&INSIDE, inside)) => OPEN.len() + inside.len() + CLOSE.len(),
+            Some((_, whole)) => whole.len(),
         }
     }
 }

@@ -49,7 +49,10 @@ impl<T: ?Sized> Deadlines<T> {
 
     /// The slot in which something is due that is to be looked at at `when`.
     pub(crate) fn slot(&self, when: Instant) -> Slot {
-        Slot::new(when.saturating_duration_since(self.start).as_nanos().div_ceil(SLOT.as_nanos()) as u64)
+        let since = when.saturating_duration_since(self.start);
+        // Asked at every turn of every session: not by dividing 128 bits.
+        let (in_a_second, nanos) = (1_000_000_000 / SLOT.subsec_nanos(), since.subsec_nanos());
+        Slot::new(since.as_secs() * u64::from(in_a_second) + u64::from(nanos.div_ceil(SLOT.subsec_nanos())))
     }
 
     /// Looks at `item` at `when`, or up to a slot later. Returns the slot it stands in, an earlier one

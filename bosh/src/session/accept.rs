@@ -28,7 +28,7 @@ impl<T: Item> Session<T> {
         if !payload.is_empty() {
             self.say(Output::Payload(payload));
         }
-        let until = self.now + Duration::from_millis(self.settings.features_ms.into());
+        let until = self.now() + Duration::from_millis(self.settings.features_ms.into());
         self.window.held.push(Held::new(body.rid, Some(ticket), until));
     }
 
@@ -92,7 +92,7 @@ impl<T: Item> Session<T> {
             return self.violated(ticket, Condition::PolicyViolation);
         }
         self.terms.paused(None); // of a pause that this request overtook
-        self.window.idle_poll_at = body.is_empty().then_some(self.now);
+        self.window.idle_poll_at = body.is_empty().then_some(self.now());
         self.window.last = body.rid;
         self.stale = 0;
 
@@ -120,24 +120,25 @@ impl<T: Item> Session<T> {
 
     /// Puts an accepted request among those that wait.
     fn hold(&mut self, ticket: Option<Ticket>, body: &Body, asks: bool) {
-        let settle = self.now + Duration::from_millis(self.settings.settle_ms.into());
+        let settle = self.now() + Duration::from_millis(self.settings.settle_ms.into());
         let others_wait = !self.window.held.is_empty();
         self.work().settle_until = (asks && others_wait).then_some(settle);
         let until = match self.terms.polls() {
             true if asks => settle,
-            true => self.now,
+            true => self.now(),
             false => self.wait_over(),
         };
         self.window.held.push(Held::new(body.rid, ticket, until));
     }
 
     fn wait_over(&self) -> Time {
-        self.now + Duration::from_secs(self.terms.wait_secs.into())
+        self.now() + Duration::from_secs(self.terms.wait_secs.into())
     }
 
     /// A request that came before its elders.
     fn early(&mut self, ticket: Ticket, body: Body) {
-        let until = self.now + Duration::from_secs(EARLY_SECS);
+        let now = self.now();
+        let until = now + Duration::from_secs(EARLY_SECS);
         let Some(first) = self.window.early.iter_mut().find(|e| e.body.rid == body.rid) else {
             if self.window.early_bytes() + body.payload.bytes_len() > self.settings.body_bytes_max {
                 return self.violated(Some(ticket), Condition::PolicyViolation);
@@ -154,7 +155,7 @@ impl<T: Item> Session<T> {
             return self.violated(Some(ticket), Condition::ItemNotFound);
         }
         let older = first.ticket.replace(ticket);
-        if self.now >= first.until {
+        if now >= first.until {
             first.until = until;
         }
         first.repeats += 1;
@@ -187,7 +188,7 @@ impl<T: Item> Session<T> {
             Some(false) => return self.violated(Some(ticket), Condition::ItemNotFound),
             _ => return self.too_old(ticket),
         }
-        let until = if self.terms.polls() { self.now } else { self.wait_over() };
+        let until = if self.terms.polls() { self.now() } else { self.wait_over() };
         let often = self.settings.repeats_max;
         if let Some(held) = self.window.held.iter_mut().find(|h| h.rid == body.rid) {
             held.repeats += 1;
@@ -232,7 +233,7 @@ impl<T: Item> Session<T> {
         }
         // Half of it, because the network may bring requests closer together than they were sent.
         let polling = Duration::from_secs(self.settings.polling_secs.into()) / 2;
-        let soon_after = |t: Time| self.now < t + polling;
+        let soon_after = |t: Time| self.now() < t + polling;
         // Nor does it keep them in order: this one is the last only if no younger one is there.
         let soon = self.window.idle_poll_at.is_some_and(soon_after) && self.window.early.is_empty();
         // Section 11 counts any two requests of which the last is empty. Here both have to be, so that
@@ -260,7 +261,7 @@ impl<T: Item> Session<T> {
         match body.ack {
             Some(ack) if self.terms.acks => {
                 let acked = ack.min(before);
-                let report = self.replay.after(acked).and_then(|k| Some((k.rid, self.now - k.at()?)));
+                let report = self.replay.after(acked).and_then(|k| Some((k.rid, self.now() - k.at()?)));
                 self.work().report = report;
                 self.terms.note_acked(acked);
                 self.acked(|replay| replay.cover(acked));

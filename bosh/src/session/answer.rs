@@ -41,8 +41,8 @@ impl<T: Item> Session<T> {
                 self.answer_oldest(false);
                 continue;
             }
-            let settled = self.settle_until().is_none_or(|t| self.now >= t);
-            let waited = self.window.held_until().is_some_and(|t| self.now >= t);
+            let settled = self.settle_until().is_none_or(|t| self.now() >= t);
+            let waited = self.window.held_until().is_some_and(|t| self.now() >= t);
             let (queued, reports) =
                 self.work.as_ref().map_or((false, false), |w| (!w.queue.is_empty(), w.report.is_some()));
             let due = queued || reports || waited || surplus && settled;
@@ -69,7 +69,7 @@ impl<T: Item> Session<T> {
     /// Early requests have waited long enough for their elders: the client is asked to send those
     /// again (section 17.3). What they carry is kept for when the gap closes.
     pub(super) fn answer_overdue_early(&mut self) {
-        let now = self.now;
+        let now = self.now();
         let overdue = self.window.early.iter_mut().filter(|e| now >= e.until && e.ticket.is_some());
         let tickets: Vec<_> = overdue
             .map(|e| {
@@ -95,6 +95,7 @@ impl<T: Item> Session<T> {
     pub(super) fn fill(&mut self, filling: &mut Filling<T>) {
         let bytes_soft = self.settings.response_bytes_soft;
         let Some(work) = &mut self.work else { return };
+        filling.items.reserve_exact(1); // one almost always, and kept for a while
         while let Some(item) = work.queue.front() {
             let (start, bytes) = (filling.inside.bytes().len(), item.bytes_len());
             if start > 0 && start + bytes > bytes_soft {
@@ -132,8 +133,8 @@ impl<T: Item> Session<T> {
         let bytes_max = if self.terms.acks { self.settings.replay_bytes_max } else { 0 };
         let stays = Stays { latest: self.terms.replayable(), acked: self.terms.acked(), bytes_max };
         let sent = if opening || more { Sent::Unknown } else { self.sent(ticket, &items) };
-        let said = Said { at: self.now, text: Text::of(&head, &body), items, sent };
-        for item in self.replay.keep(rid, said, pause, stays) {
+        let said = Said { at: self.terms.acks.then(|| self.now()), items, sent };
+        for item in self.replay.keep(rid, Text::of(&head, &body), said, pause, stays) {
             self.say(Output::Acked(item));
         }
         self.send(ticket, 200, body);

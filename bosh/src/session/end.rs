@@ -31,7 +31,8 @@ impl<T: Item> Session<T> {
         let Some(oldest) = waiting.next() else {
             let last_word = self.last_word(condition, Filling::default(), &error);
             self.end();
-            self.idle_since.get_or_insert(self.now);
+            let now = self.now();
+            self.idle_since.get_or_insert(now);
             self.phase = Phase::at(Edge::Closing(last_word));
             return;
         };

@@ -121,7 +121,6 @@ pub enum Output<T> {
 /// A BOSH session. See the crate's page for how it is driven.
 pub struct Session<T> {
     settings: Arc<Settings>,
-    now: Time,
     terms: Terms,
     window: Window,
     replay: Replay<T>,
@@ -129,8 +128,6 @@ pub struct Session<T> {
     idle_since: Option<Time>,
     phase: Phase,
     work: Option<Box<Work<T>>>,
-    /// Something happened since the answers due were last made.
-    stirred: bool,
     resets: Resets,
     /// How many requests came that are too old to be answered again, since the latest new one.
     stale: u16,
@@ -138,6 +135,9 @@ pub struct Session<T> {
 
 /// What a session owns while there is something to do or to send, and not at rest.
 struct Work<T> {
+    now: Time,
+    /// Something happened since the answers due were last made.
+    stirred: bool,
     queue: VecDeque<T>,
     queue_bytes: usize,
     /// Until when an answer is waited for before hold's surplus is answered empty.
@@ -225,14 +225,13 @@ impl<T: Item> Session<T> {
     pub fn prebound(now: Instant, settings: Arc<Settings>, created: Rid, ttl_secs: u32) -> (Session<T>, Rid) {
         let terms = Terms::agreed(&settings, 1, u32::MAX);
         let mut session = Session::with(now, terms, settings, created, Phase::Live);
-        session.idle_since = Some(session.now);
+        session.idle_since = Some(session.now());
         session.terms.paused(Some(ttl_secs)); // as after a pause: back to normal with the first request
         (session, created.plus(1))
     }
 
     fn with(now: Instant, terms: Terms, settings: Arc<Settings>, created: Rid, phase: Phase) -> Session<T> {
-        Session {
-            now: now.into(),
+        let mut session = Session {
             window: Window::new(created),
             replay: Replay::default(),
             terms,
@@ -240,16 +239,16 @@ impl<T: Item> Session<T> {
             idle_since: None,
             phase,
             work: None,
-            stirred: true,
             resets: Resets::Tell,
             stale: 0,
-        }
+        };
+        session.stir(now);
+        session
     }
 
     /// One thing happened. May come between two [`Session::poll`]s: what goes out stays in order.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        self.now = now.into();
-        self.stirred = true;
+        self.stir(now);
         match input {
             Input::Post { ticket, body } => self.post(ticket, body),
             Input::Broken { ticket, condition } => self.broken(ticket, condition),
@@ -266,9 +265,7 @@ impl<T: Item> Session<T> {
         if !self.is_open() || bytes > self.settings.queue_bytes_max {
             return Err(item);
         }
-        self.now = now.into();
-        self.stirred = true;
-        let work = self.work();
+        let work = self.stir(now);
         work.queue_bytes = bytes;
         work.queue.push_back(item);
         Ok(())
@@ -276,7 +273,7 @@ impl<T: Item> Session<T> {
 
     /// The next output; `None` when there is nothing to do until the next input or the deadline.
     pub fn poll(&mut self) -> Option<Output<T>> {
-        if self.work.as_ref().is_none_or(|work| work.outputs.is_empty()) && std::mem::take(&mut self.stirred) {
+        if self.work.as_mut().is_some_and(|work| work.outputs.is_empty() && std::mem::take(&mut work.stirred)) {
             self.settle();
         }
         let work = self.work.as_mut()?;
@@ -333,7 +330,7 @@ impl<T: Item> Session<T> {
             self.answer_due();
             self.answer_overdue_early();
         }
-        if self.idle_since.is_some_and(|t| self.now >= t + self.inactivity()) {
+        if self.idle_since.is_some_and(|t| self.now() >= t + self.inactivity()) {
             self.finish();
         }
     }
@@ -363,7 +360,8 @@ impl<T: Item> Session<T> {
     /// Starts the clock of inactivity when no request waits any more.
     fn note_idle(&mut self) {
         if !self.window.anyone_waits() {
-            self.idle_since.get_or_insert(self.now);
+            let now = self.now();
+            self.idle_since.get_or_insert(now);
         }
     }
 
@@ -377,6 +375,18 @@ impl<T: Item> Session<T> {
         self.work().outputs.push_back(output);
     }
 
+    /// Something happens, now.
+    fn stir(&mut self, now: Instant) -> &mut Work<T> {
+        let work = self.work();
+        (work.now, work.stirred) = (now.into(), true);
+        work
+    }
+
+    /// When what is being done happens.
+    fn now(&self) -> Time {
+        self.work.as_ref().map_or(Time::NEVER, |work| work.now)
+    }
+
     fn work(&mut self) -> &mut Work<T> {
         self.work.get_or_insert_with(|| Box::new(Work::new()))
     }
@@ -384,7 +394,15 @@ impl<T: Item> Session<T> {
 
 impl<T> Work<T> {
     fn new() -> Work<T> {
-        Work { queue: VecDeque::new(), queue_bytes: 0, settle_until: None, report: None, outputs: VecDeque::new() }
+        Work {
+            now: Time::NEVER,
+            stirred: false,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            settle_until: None,
+            report: None,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Whether nothing is left of it.

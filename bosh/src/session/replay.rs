@@ -41,19 +41,20 @@ pub(super) struct Stays {
 /// One response.
 pub(super) struct Kept<T> {
     pub rid: Rid,
+    text: Text,
+    said: Option<Box<Said<T>>>, // `None`: nothing that matters any more; what an idle session keeps is small
     /// How often it was asked for again.
     pub repeats: u16,
-    /// It answered a pause request: kept as long as it is among the latest, but not counted.
-    pub pause: bool,
     /// How many requests had followed when it was last asked for again.
     followed: u16,
-    said: Option<Box<Said<T>>>, // `None`: nothing; what an idle session keeps is small
+    /// It answered a pause request: kept as long as it is among the latest, but not counted.
+    pub pause: bool,
 }
 
-/// A response that said something.
+/// What matters of a response until its client is known to have it.
 pub(super) struct Said<T> {
-    pub at: Time,
-    pub text: Text,
+    /// When it was given, where the client acknowledges.
+    pub at: Option<Time>,
     /// What is in it that the client may not have.
     pub items: Box<[T]>,
     pub sent: Sent,
@@ -84,9 +85,8 @@ pub(super) enum Resets {
 }
 
 impl<T> Said<T> {
-    /// What it takes, about: its items are as large as what was written of them.
-    fn bytes(&self) -> usize {
-        if self.items.is_empty() { self.text.len() } else { 2 * self.text.len() }
+    fn matters(&self) -> bool {
+        !self.items.is_empty() || self.at.is_some()
     }
 }
 
@@ -109,12 +109,38 @@ impl<T> Kept<T> {
     }
 
     pub fn body(&self) -> Bytes {
-        self.said.as_ref().map_or_else(|| Text::default().body(), |s| s.text.body())
+        self.text.body()
     }
 
-    /// When it was given; not known of one that said nothing.
+    /// What it takes, about: its items are as large as what was written of them.
+    fn bytes(&self) -> usize {
+        let (empty, items) = (self.text.is_empty() && self.said.is_none(), self.items().is_empty());
+        self.text.len()
+            * if empty {
+                0
+            } else if items {
+                1
+            } else {
+                2
+            }
+    }
+
+    /// What is in it that the client may not have.
+    fn items(&self) -> &[T] {
+        self.said.as_ref().map_or(&[], |said| &said.items)
+    }
+
+    /// When it was given, where the client acknowledges.
     pub fn at(&self) -> Option<Time> {
-        self.said.as_ref().map(|s| s.at)
+        self.said.as_ref()?.at
+    }
+
+    /// Takes what is in it that the client may not have.
+    fn take_items(&mut self) -> Vec<T> {
+        let Some(said) = &mut self.said else { return Vec::new() };
+        let items = std::mem::take(&mut said.items);
+        self.said.take_if(|said| !said.matters());
+        items.into_vec()
     }
 }
 
@@ -130,7 +156,9 @@ impl<T> Replay<T> {
     }
 
     /// Keeps a response. Gives the items of those that go.
-    pub fn keep(&mut self, rid: Rid, said: Said<T>, pause: bool, stays: Stays) -> Vec<T> {
+    pub fn keep(&mut self, rid: Rid, text: Text, said: Said<T>, pause: bool, stays: Stays) -> Vec<T> {
+        let said = said.matters().then(|| Box::new(said));
+        let kept = Kept { rid, text, said, repeats: 0, followed: 0, pause };
         let counted = |kept: &[Kept<T>]| kept.iter().filter(|k| !k.pause).count() + usize::from(!pause);
         let latest = usize::from(stays.latest);
         let mut outlived = Vec::new();
@@ -138,15 +166,13 @@ impl<T> Replay<T> {
             let enough = counted(&self.kept) > latest || self.kept.len() >= 2 * latest;
             let wanted = !oldest.outlived(rid, stays.latest);
             let unacked = oldest.rid.number() > stays.acked;
-            if !enough || wanted || unacked && self.bytes() + said.bytes() <= stays.bytes_max {
+            if !enough || wanted || unacked && self.bytes() + kept.bytes() <= stays.bytes_max {
                 break;
             }
             outlived.extend(self.kept.remove(0).said.into_iter().flat_map(|s| s.items));
         }
-        let plain = said.items.is_empty() && said.text.is_empty();
-        let said = (!plain || stays.bytes_max > 0).then(|| Box::new(said));
         self.kept.reserve_exact(1); // few, and for long: no room for more
-        self.kept.push(Kept { rid, repeats: 0, pause, followed: 0, said });
+        self.kept.push(kept);
         outlived
     }
 
@@ -164,8 +190,7 @@ impl<T> Replay<T> {
     }
 
     fn take(&mut self, covered: impl Fn(&Kept<T>) -> bool) -> Vec<T> {
-        let covered = self.kept.iter_mut().filter(|k| covered(k)).filter_map(|k| k.said.as_mut());
-        covered.flat_map(|s| std::mem::take(&mut s.items)).collect()
+        self.kept.iter_mut().filter(|k| covered(k)).flat_map(Kept::take_items).collect()
     }
 
     /// The client said that it has them: none up to `rid` will be asked for again. Cover them first.
@@ -211,12 +236,13 @@ impl<T> Replay<T> {
     pub fn take_unread(&mut self) -> Vec<T> {
         let mut unread = Vec::new();
         let mut in_order = true;
-        for said in self.kept.iter_mut().rev().filter_map(|k| k.said.as_mut()) {
+        for kept in self.kept.iter_mut().rev() {
+            let Some(said) = &mut kept.said else { continue };
             let was_read = std::mem::replace(&mut said.sent, Sent::Unknown) != Sent::Unread;
             in_order &= said.items.is_empty() || !was_read;
             if in_order && !was_read {
-                said.text = Text::default();
-                let younger = std::mem::replace(&mut unread, std::mem::take(&mut said.items).into_vec());
+                kept.text = Text::default();
+                let younger = std::mem::replace(&mut unread, kept.take_items());
                 unread.extend(younger);
             }
         }
@@ -230,10 +256,10 @@ impl<T> Replay<T> {
 
     /// How many items the client may not have.
     pub fn items(&self) -> usize {
-        self.kept.iter().filter_map(|k| k.said.as_ref()).map(|s| s.items.len()).sum()
+        self.kept.iter().map(|k| k.items().len()).sum()
     }
 
     pub fn bytes(&self) -> usize {
-        self.kept.iter().filter_map(|k| k.said.as_deref()).map(Said::bytes).sum()
+        self.kept.iter().map(Kept::bytes).sum()
     }
 }

@@ -3,7 +3,7 @@
 //! Three parties work on it: tasks of requests, the user's actor (through [`Link`]) and the wheel of
 //! deadlines. Each takes the lock, tells a machine what happened and moves what the machines then say
 //! ([`Live::turn`]); nobody waits while holding it. What needs waiting (a stanza for the actor, a look
-//! into the store) is put into `up`, and one task at a time takes it from there, in order
+//! into the store) is put into the backlog, and one task at a time takes it from there, in order
 //! ([`Live::drain`]): so the order of the rids is the order in which the actor gets the stanzas.
 
 mod cargo;
@@ -20,7 +20,7 @@ use crate::net::deadlines::Slot;
 use crate::net::http::Via;
 use crate::net::login::{self, Answered, Question};
 use crate::net::shape::Pace;
-use cargo::{Down, Line, Up};
+use cargo::{Backlog, Down, Up};
 use herald_bosh::{self as bosh, Input, Output, Payload, Sid, Ticket};
 use herald_session::{Close, Delivery, Link, LinkInfo, Seat, Transport};
 use herald_xmpp::Stanza;
@@ -46,17 +46,14 @@ struct State {
     stream: c2s::Stream,
     standing: Standing,
     waiting: Waiters,
-    /// Payload that came while the stream machine waits for an answer.
-    held: Line<Payload>,
-    /// What has to be waited for, in order.
-    up: Line<Up>,
+    backlog: Backlog,
     /// How much the client has sent lately.
     pace: Pace,
     /// When the wheel will look at this session next.
     armed: Option<Slot>,
     /// Requests that wait because it was too much.
     delayed: u8,
-    /// A task is taking from `up`.
+    /// A task is taking from the backlog.
     draining: bool,
     /// The user's actor had something for which there was no room.
     refused: bool,
@@ -112,8 +109,7 @@ impl Live {
             stream,
             standing: Standing::Nobody,
             waiting: Waiters::default(),
-            held: Line::default(),
-            up: Line::default(),
+            backlog: Backlog::default(),
             pace: Pace::default(),
             armed: None,
             delayed: 0,
@@ -231,7 +227,7 @@ impl Live {
     }
 
     fn finish(&self, state: MutexGuard<'_, State>, after: After) {
-        let waits = !state.draining && !state.up.is_empty();
+        let waits = !state.draining && !state.backlog.nothing_up();
         drop(state);
         after.woken.wake();
         if waits && let Some(live) = after.forgotten.or_else(|| self.myself()) {
@@ -243,7 +239,7 @@ impl Live {
     pub(super) async fn drained(self: Arc<Live>) {
         let waits = {
             let state = self.state.lock();
-            !state.draining && !state.up.is_empty()
+            !state.draining && !state.backlog.nothing_up()
         };
         if waits {
             Box::pin(self.drain()).await; // boxed: a request seldom needs the room for it
@@ -257,7 +253,7 @@ impl Live {
         loop {
             let up = {
                 let mut state = self.state.lock();
-                let Some(up) = state.up.pop_front() else {
+                let Some(up) = state.backlog.next_up() else {
                     state.draining = false;
                     state.standing.unshare();
                     return;
@@ -308,7 +304,7 @@ impl Live {
         let mut after = After::default();
         loop {
             state.stream_says(now);
-            if let Some(payload) = (!state.stream.waiting()).then(|| state.held.pop_front()).flatten() {
+            if let Some(payload) = (!state.stream.waiting()).then(|| state.backlog.next_held()).flatten() {
                 state.feed(now, payload);
                 continue;
             }
@@ -324,7 +320,7 @@ impl Live {
                     let open = Open { to, from, lang, version, id: None, xmlns: ns::CLIENT.into() };
                     state.stream.handle(now, c2s::Input::Open(open));
                 }
-                Output::Payload(payload) if state.stream.waiting() => state.held.push_back(payload),
+                Output::Payload(payload) if state.stream.waiting() => state.backlog.hold(payload),
                 Output::Payload(payload) => state.feed(now, payload),
                 Output::PeerClosed => state.stream.handle(now, c2s::Input::Close),
                 Output::Answer { ticket, answer } => state.waiting.answer(ticket, answer, &mut after.woken),
@@ -383,7 +379,7 @@ impl State {
     fn stream_says(&mut self, now: Instant) {
         while let Some(output) = self.stream.poll() {
             if login::count(&output) {
-                self.up.push_back(Up::Ask(Question::Failed));
+                self.backlog.push_up(Up::Ask(Question::Failed));
             }
             match output {
                 // The stream header of XMPP is BOSH's creation answer.
@@ -403,19 +399,19 @@ impl State {
                 c2s::Output::Close => self.machine.handle(now, Input::Close(bosh::Close::Stream)),
                 c2s::Output::Stanza(stanza) => self.send(stanza),
                 c2s::Output::Lookup(user, mechanism) => {
-                    self.up.push_back(Up::Ask(Question::lookup(user, mechanism)));
+                    self.backlog.push_up(Up::Ask(Question::lookup(user, mechanism)));
                 }
                 c2s::Output::CheckPlain(user, password) => {
-                    self.up.push_back(Up::Ask(Question::CheckPlain(user, password)));
+                    self.backlog.push_up(Up::Ask(Question::CheckPlain(user, password)));
                 }
                 c2s::Output::TakeToken(user, token) => {
-                    self.up.push_back(Up::Ask(Question::TakeToken(user, token)));
+                    self.backlog.push_up(Up::Ask(Question::TakeToken(user, token)));
                 }
                 c2s::Output::CheckBearer(user, token) => {
-                    self.up.push_back(Up::Ask(Question::CheckBearer(user, token)));
+                    self.backlog.push_up(Up::Ask(Question::CheckBearer(user, token)));
                 }
                 c2s::Output::Bind(user, resource) => {
-                    self.up.push_back(Up::Ask(Question::Bind(user, resource)));
+                    self.backlog.push_up(Up::Ask(Question::Bind(user, resource)));
                 }
                 // STARTTLS is never offered here (XEP-0206 section 4).
                 c2s::Output::StartTls | c2s::Output::Ended => {}
@@ -438,12 +434,12 @@ impl State {
 
     /// Up it goes, behind what has to be waited for.
     fn send(&mut self, stanza: Stanza) {
-        if self.draining || !self.up.is_empty() {
-            return self.up.push_back(Up::Stanza(stanza.into()));
+        if self.draining || !self.backlog.nothing_up() {
+            return self.backlog.push_up(Up::Stanza(stanza.into()));
         }
         // When the user is gone, the link is being closed.
         if let Some(Ok(Some(stanza))) = self.standing.seat().map(|seat| seat.try_send(stanza)) {
-            self.up.push_back(Up::Stanza(stanza));
+            self.backlog.push_up(Up::Stanza(stanza));
         }
     }
 
@@ -455,8 +451,8 @@ impl State {
 
     /// The end: back goes what was not delivered, behind what has to be waited for.
     fn unbind(&mut self, undelivered: Vec<Delivery>) {
-        if self.draining || !self.up.is_empty() {
-            return self.up.push_back(Up::Unbind(undelivered));
+        if self.draining || !self.backlog.nothing_up() {
+            return self.backlog.push_up(Up::Unbind(undelivered));
         }
         self.standing.unbind(undelivered);
     }

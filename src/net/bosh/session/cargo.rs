@@ -2,33 +2,51 @@
 
 use crate::net::login::Question;
 use bytes::Bytes;
-use herald_bosh::Item;
+use herald_bosh::{Item, Payload};
 use herald_session::Delivery;
 use herald_xmpp::Stanza;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A queue that is empty almost always, and takes one word then.
-#[allow(clippy::box_collection)] // one word instead of four: there are as many of these as sessions
-pub(super) struct Line<T>(Option<Box<VecDeque<T>>>);
+/// What waits for something: nothing almost always, and one word then.
+#[derive(Default)]
+pub(super) struct Backlog(Option<Box<Queues>>);
 
-impl<T> Default for Line<T> {
-    fn default() -> Line<T> {
-        Line(None)
-    }
+#[derive(Default)]
+struct Queues {
+    held: VecDeque<Payload>,
+    up: VecDeque<Up>,
 }
 
-impl<T> Line<T> {
-    pub(super) fn push_back(&mut self, item: T) {
-        self.0.get_or_insert_default().push_back(item);
+impl Backlog {
+    /// Payload that came while the stream machine waits for an answer.
+    pub(super) fn hold(&mut self, payload: Payload) {
+        self.0.get_or_insert_default().held.push_back(payload);
     }
-    pub(super) fn pop_front(&mut self) -> Option<T> {
-        let item = self.0.as_mut()?.pop_front();
-        self.0.take_if(|line| line.is_empty());
-        item
+
+    pub(super) fn next_held(&mut self) -> Option<Payload> {
+        let payload = self.0.as_mut()?.held.pop_front();
+        self.tidy();
+        payload
     }
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_none()
+
+    /// What has to be waited for, in order.
+    pub(super) fn push_up(&mut self, up: Up) {
+        self.0.get_or_insert_default().up.push_back(up);
+    }
+
+    pub(super) fn next_up(&mut self) -> Option<Up> {
+        let up = self.0.as_mut()?.up.pop_front();
+        self.tidy();
+        up
+    }
+
+    pub(super) fn nothing_up(&self) -> bool {
+        self.0.as_ref().is_none_or(|queues| queues.up.is_empty())
+    }
+
+    fn tidy(&mut self) {
+        self.0.take_if(|queues| queues.held.is_empty() && queues.up.is_empty());
     }
 }
 
