@@ -52,6 +52,18 @@ pub fn resumable() -> u64 {
     RESUMABLE.load(Ordering::Relaxed)
 }
 
+static PARKED: AtomicU64 = AtomicU64::new(0);
+
+/// A connection came to rest.
+pub fn parked() {
+    PARKED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// It goes on.
+pub fn unparked() {
+    PARKED.fetch_sub(1, Ordering::Relaxed);
+}
+
 /// What token buckets did (`[shaping]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -107,6 +119,12 @@ pub fn render(from: &Sources<'_>) -> String {
         "gauge",
         "Bound resources without a connection (XEP-0198).",
         &[(&[], resumable())],
+    );
+    page.metric(
+        "herald_connections_parked",
+        "gauge",
+        "Client connections at rest: without a task until something happens.",
+        &[(&[], PARKED.load(Ordering::Relaxed))],
     );
     page.metric("herald_actors", "gauge", "Live actors.", &[(&[], from.actors)]);
     page.metric("herald_actor_panics_total", "counter", "User actors that broke.", &[(&[], s.panics)]);

@@ -19,6 +19,7 @@
 
 use super::deadlines::{Deadlines, SLOT};
 use super::timer::Timer;
+use crate::metrics;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 use parking_lot::Mutex;
@@ -174,6 +175,7 @@ impl Lot {
             }
             spots[at / SHARDS] = Some(spot);
         }
+        metrics::parked();
         self.sockets.register(&mut SourceFd(&fd), Token(at), Interest::READABLE)
     }
 
@@ -181,6 +183,7 @@ impl Lot {
         // It fails for a socket that never came in.
         let _ = self.sockets.deregister(&mut SourceFd(&fd));
         let spot = self.spots[fd as usize % SHARDS].lock().get_mut(fd as usize / SHARDS).and_then(Option::take);
+        metrics::unparked();
         drop(spot);
     }
 }
@@ -240,5 +243,148 @@ struct Pollable(mio::Poll);
 impl std::os::fd::AsRawFd for Pollable {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use tokio::sync::mpsc;
+
+    struct Quiet {
+        lot: Arc<Lot>,
+        io: TcpStream,
+        woken: mpsc::UnboundedSender<TcpStream>,
+    }
+
+    impl Resting for Quiet {
+        fn lot(&self) -> &Lot {
+            &self.lot
+        }
+        fn fd(&self) -> RawFd {
+            self.io.as_raw_fd()
+        }
+        fn go_on(self) {
+            let _ = self.woken.send(self.io);
+        }
+    }
+
+    struct Scene {
+        lot: Arc<Lot>,
+        woken: mpsc::UnboundedReceiver<TcpStream>,
+        tell: mpsc::UnboundedSender<TcpStream>,
+        listener: TcpListener,
+        stop: CancellationToken,
+    }
+
+    fn scene() -> Scene {
+        let (lot, sockets) = Lot::new(Instant::now()).unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(lot.clone().drive(sockets, stop.clone()));
+        let (tell, woken) = mpsc::unbounded_channel();
+        Scene { lot, woken, tell, listener: TcpListener::bind("127.0.0.1:0").unwrap(), stop }
+    }
+
+    impl Scene {
+        /// A connection to be parked, and its other end.
+        fn quiet(&self) -> (Quiet, TcpStream) {
+            let theirs = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+            let (io, _) = self.listener.accept().unwrap();
+            io.set_nonblocking(true).unwrap();
+            (Quiet { lot: self.lot.clone(), io, woken: self.tell.clone() }, theirs)
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            self.stop.cancel();
+        }
+    }
+
+    impl Lot {
+        fn taken(&self) -> usize {
+            self.spots.iter().map(|spots| spots.lock().iter().flatten().count()).sum()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_socket_wakes_it_and_so_does_its_end() {
+        let mut scene = scene();
+        for ends in [false, true] {
+            let (quiet, mut theirs) = scene.quiet();
+            let fd = quiet.fd();
+            assert!(Spot::new().park(quiet).is_ok());
+            assert_eq!(scene.lot.taken(), 1);
+            if ends {
+                drop(theirs);
+            } else {
+                theirs.write_all(b"x").unwrap();
+            }
+            assert_eq!(scene.woken.recv().await.unwrap().as_raw_fd(), fd);
+            assert_eq!(scene.lot.taken(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_there_before_wakes_it_too() {
+        let mut scene = scene();
+        let (quiet, mut theirs) = scene.quiet();
+        theirs.write_all(b"x").unwrap();
+        assert!(Spot::new().park(quiet).is_ok());
+        scene.woken.recv().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_waker_wakes_it_once() {
+        let mut scene = scene();
+        let (quiet, mut theirs) = scene.quiet();
+        let spot = Spot::new();
+        let waker = spot.waker();
+        assert!(spot.park(quiet).is_ok());
+        waker.wake_by_ref();
+        let mine = scene.woken.recv().await.unwrap();
+        theirs.write_all(b"x").unwrap();
+        waker.wake();
+        assert!(scene.woken.try_recv().is_err(), "it is not there any more");
+        // The same socket, parked again.
+        let again = Quiet { lot: scene.lot.clone(), io: mine, woken: scene.tell.clone() };
+        assert!(Spot::new().park(again).is_ok());
+        scene.woken.recv().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn woken_while_it_is_parked_it_is_given_back() {
+        let scene = scene();
+        let (quiet, _theirs) = scene.quiet();
+        let spot = Spot::new();
+        spot.waker().wake();
+        assert!(spot.park(quiet).is_err());
+        assert_eq!(scene.lot.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn its_time_comes() {
+        let mut scene = scene();
+        let (quiet, _theirs) = scene.quiet();
+        let spot = Spot::new();
+        let due = Instant::now() + SLOT;
+        scene.lot.wake_at(due, &spot);
+        assert!(spot.park(quiet).is_ok());
+        scene.woken.recv().await.unwrap();
+        assert!(Instant::now() >= due);
+    }
+
+    #[tokio::test]
+    async fn it_dozes_off_when_nothing_stirs() {
+        let mut doze = Doze::default();
+        let begun = Instant::now();
+        std::future::poll_fn(|cx| doze.poll(cx)).await;
+        assert!(begun.elapsed() >= REST * 2, "it began with something");
+        doze.stir();
+        std::future::poll_fn(|cx| doze.poll(cx)).await;
+        assert!(begun.elapsed() >= REST * 4);
     }
 }

@@ -23,7 +23,7 @@ const READ_BYTES_MAX: usize = 16 * 1024;
 /// The scratch for plaintext is given back to the allocator above this.
 const PLAIN_BYTES_KEEP: usize = 64 * 1024;
 /// A peer that takes nothing for this long is gone.
-const WRITE_STALL_SECS: u64 = 30;
+const WRITE_STALL: Duration = Duration::from_secs(30);
 /// After our last word we read on for so long, or so much, that the peer can read it:
 /// closing on unread input would send a reset that destroys what we wrote.
 const LINGER_SECS: u64 = 2;
@@ -246,12 +246,17 @@ impl Wire {
 
     /// Waits until everything is handed to the kernel.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.flush_within(WRITE_STALL).await
+    }
+
+    /// The same for a peer that may take nothing for so long, or as long as any other.
+    pub(crate) async fn flush_within(&mut self, stall: Duration) -> io::Result<()> {
         if self.flush_now()? {
             return Ok(());
         }
         loop {
             let had = self.out.len();
-            let writable = tokio::time::timeout(Duration::from_secs(WRITE_STALL_SECS), self.io.writable());
+            let writable = tokio::time::timeout(stall.max(WRITE_STALL), self.io.writable());
             writable.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             if self.flush_now()? {
                 return Ok(());

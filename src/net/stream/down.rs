@@ -127,9 +127,11 @@ impl<F: Framing> Conn<F> {
 
     /// The socket takes what it was given; unless there is something that cannot wait for that.
     pub(super) async fn finish_writing(&mut self) -> io::Result<Option<End>> {
-        let Conn { wire, held, .. } = self;
+        let Conn { world, wire, held, .. } = self;
+        // Its user closes it when it is behind for too long.
+        let stall = Duration::from_secs(world.config.limits.behind_secs.into());
         tokio::select! {
-            flushed = wire.flush() => return flushed.map(|()| None),
+            flushed = wire.flush_within(stall) => return flushed.map(|()| None),
             () = poll_fn(|cx| held.outbox.poll_urgent(cx)) => {}
         }
         if self.held.outbox.is_closing() {

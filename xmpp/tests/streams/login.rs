@@ -3,7 +3,7 @@
 use crate::script::{Run, check, settings};
 use expect_test::expect;
 use herald_xmpp::sasl::Mechanism;
-use herald_xmpp::stream::c2s::Settings;
+use herald_xmpp::stream::c2s::{Input, Settings};
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
@@ -280,6 +280,25 @@ fn a_login_takes_too_long() {
             close
             ended
         "#]],
+    );
+}
+
+/// Thousands come back at once, and each password takes a millisecond: they wait for us, not we for them.
+#[test]
+fn what_we_take_for_an_answer_is_not_the_clients_time() {
+    let mut run = Run::new("tcp tls");
+    run.line("tick 20");
+    run.line("open to='localhost' version='1.0'");
+    run.line("auth PLAIN \\0juliet\\0pencil");
+    assert_eq!(run.stream.deadline(), None, "it is our turn");
+    run.line("tick 100");
+    assert!(run.stream.waiting(), "nothing has ended");
+    let now = run.now;
+    run.give(Input::Checked(true));
+    let left = run.stream.deadline().map(|deadline| deadline - now);
+    assert_eq!(
+        left,
+        Some(std::time::Duration::from_secs(settings().login_secs.into()) - std::time::Duration::from_secs(20))
     );
 }
 

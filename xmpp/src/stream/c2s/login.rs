@@ -26,7 +26,9 @@ pub const LANG_BYTES_MAX: usize = 35;
 pub(super) struct Login {
     pub transport: Transport,
     pub exporter: Option<[u8; 32]>,
-    pub deadline: Instant,
+    /// Not while it is our turn: then there is `ours_since`.
+    deadline: Instant,
+    ours_since: Option<Instant>,
     pub failures: u32, // of logins
     pub stage: Stage,
     entropy: [u8; 32],
@@ -58,6 +60,7 @@ impl Login {
             transport,
             exporter: None,
             deadline,
+            ours_since: None,
             failures: 0,
             stage: Stage::Opening(None),
             entropy,
@@ -71,6 +74,24 @@ impl Login {
             Stage::Securing | Stage::Binding(..) | Stage::Resuming(..) => true,
             Stage::Talking(talk) => talk.waiting(),
             Stage::Opening(_) | Stage::Stranger | Stage::Unbound(..) => false,
+        }
+    }
+
+    /// How long the client may take; while it is our turn, there is no such time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.ours_since.is_none().then_some(self.deadline)
+    }
+
+    /// What we take for an answer is added to the client's time.
+    pub fn mind_the_time(&mut self, now: Instant) {
+        let ours = self.waiting() && !matches!(self.stage, Stage::Securing);
+        match self.ours_since {
+            None if ours => self.ours_since = Some(now),
+            Some(since) if !ours => {
+                self.deadline += now.saturating_duration_since(since);
+                self.ours_since = None;
+            }
+            _ => {}
         }
     }
 

@@ -256,6 +256,13 @@ impl Stream {
 
     /// One thing happened. After [`Output::Ended`] nothing does.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.take(now, input);
+        if let State::Login(login) = &mut self.state {
+            login.mind_the_time(now);
+        }
+    }
+
+    fn take(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Open(open) => self.on_open(open),
             Input::Element(xml, scope) => self.on_element(xml, scope),
@@ -286,10 +293,11 @@ impl Stream {
         Some(next.output)
     }
 
-    /// When [`Input::Tick`] is due; none once a resource is bound.
+    /// When [`Input::Tick`] is due; none once a resource is bound, nor while we look into the store, hash or bind:
+    /// when many come at once that takes its time, which is not their fault.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Login(login) => Some(login.deadline),
+            State::Login(login) => login.deadline(),
             State::Bound(_) | State::Over(_) => None,
         }
     }
