@@ -85,10 +85,12 @@ impl Doze {
 pub(crate) struct Lot {
     sockets: Registry,
     /// By the numbers of their sockets, which the system keeps small.
-    spots: [Mutex<Vec<Option<Arc<dyn Sleeper>>>>; SHARDS],
+    spots: [Mutex<Spots>; SHARDS],
     /// Those that wait no longer than till some time.
     deadlines: Deadlines<dyn Sleeper>,
 }
+
+type Spots = Vec<Option<Arc<dyn Sleeper>>>;
 
 /// Where one connection is parked.
 pub(crate) struct Spot<R>(Mutex<State<R>>);
