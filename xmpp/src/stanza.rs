@@ -100,6 +100,7 @@ impl Stanza {
     /// Writes it: with `to` in place of its own when given, with `xmlns='jabber:client'` when the
     /// surroundings do not say so.
     pub fn write(&self, to: Option<&Jid>, xmlns: bool, out: &mut Vec<u8>) {
+        out.reserve(self.bytes_len() + to.map_or(0, |to| to.as_str().len())); // once, not piece by piece
         let name = self.kind.name();
         out.push(b'<');
         out.extend_from_slice(name.as_bytes());
