@@ -1,6 +1,7 @@
 //! The `<body/>` of a request, read once (XEP-0124 section 6).
 
 use crate::ids::decimal;
+use crate::usual::Usual;
 use crate::{Condition, Refused, Rid, Sid, Version};
 use compact_str::CompactString;
 use herald_xmpp::ns;
@@ -104,6 +105,22 @@ impl Body {
             Ok(text) => text.trim_matches(is_space),
             Err(_) => return Err((Condition::BadRequest, false)),
         };
+        Body::usual(text, limits).map_or_else(|| Body::unusual(text, limits), Ok)
+    }
+
+    /// `None`: it is to be read as any other XML.
+    fn usual(text: &str, limits: &Limits) -> Option<Body> {
+        let usual = Usual::read(text, limits)?;
+        let mut read = Attributes::default();
+        for (name, value) in usual.attrs {
+            if name != "xmlns" {
+                read.plain(name, value)?;
+            }
+        }
+        Body::of(read, Payload::of_one(usual.inside, usual.name))
+    }
+
+    fn unusual(text: &str, limits: &Limits) -> Result<Body, (Condition, bool)> {
         let unread = |e: XmlError| (condition_of(e), false);
         xml::check(text, &Scope::NONE, limits).map_err(unread)?;
         let root = Element::parse(text, &Scope::NONE).map_err(unread)?;
@@ -126,6 +143,11 @@ impl Body {
                 _ => {}
             }
         }
+        Body::of(read, Payload::of_element(root)?)
+    }
+
+    /// `None` is a bad request.
+    fn of(read: Attributes, payload: Payload) -> Option<Body> {
         let ask = match read.pause {
             _ if read.terminate => Ask::Terminate,
             _ if read.restart => Ask::Restart,
@@ -137,7 +159,7 @@ impl Body {
             rid: read.rid?,
             ask,
             ack: read.ack,
-            payload: Payload::of_element(root)?,
+            payload,
             rare: read.any_rare.then(|| Box::new(read.rare)),
         })
     }
@@ -215,8 +237,16 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// One child in the body's own namespace, without a prefix, of that name; or nothing.
+    fn of_one(child: &str, name: &str) -> Payload {
+        if child.is_empty() {
+            return Payload::default();
+        }
+        Payload { text: child.into(), ends: Box::default(), scope: Scope::CLIENT, asks: asks(name) }
+    }
+
     fn of_element(root: &Element<'_>) -> Option<Payload> {
-        let (mut text, mut ends, mut asks) = (String::new(), Vec::new(), false);
+        let (mut text, mut ends, mut any_asks) = (String::new(), Vec::new(), false);
         for node in root.nodes() {
             let child = match node {
                 Node::Element(child) => child,
@@ -229,12 +259,12 @@ impl Payload {
                 ends.push(u32::try_from(text.len()).ok()?);
             }
             text.push_str(child.raw());
-            asks |= !matches!(child.name(), "message" | "presence");
+            any_asks |= asks(child.name());
         }
         if text.is_empty() {
             return Some(Payload::default());
         }
-        Some(Payload { text: text.into(), ends: ends.into(), scope: client_scope(&root.scope())?, asks })
+        Some(Payload { text: text.into(), ends: ends.into(), scope: client_scope(&root.scope())?, asks: any_asks })
     }
 
     /// Whether there is nothing in it.
@@ -262,6 +292,11 @@ impl Payload {
         };
         (0..count).map(move |i| (&self.text[edge(i)..edge(i + 1)], &self.scope))
     }
+}
+
+/// Whether a child of that name waits for an answer.
+fn asks(name: &str) -> bool {
+    !matches!(name, "message" | "presence")
 }
 
 /// The bindings inside the body, its own namespace as the default replaced by `jabber:client`.
@@ -321,4 +356,110 @@ pub(crate) fn peek_sid(bytes: &[u8]) -> Option<Sid> {
     let (&quote, rest) = head[at + 4..].split_first()?;
     let value = &rest[..rest.iter().position(|&b| b == quote)?];
     (after_space && matches!(quote, b'"' | b'\'')).then(|| std::str::from_utf8(value).map_or(Sid::NEVER, Sid::parse))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NS: [&str; 4] = [
+        "",
+        " xmlns='http://jabber.org/protocol/httpbind'",
+        " xmlns=\"http://jabber.org/protocol/httpbind\" ",
+        " xmlns='jabber:client'",
+    ];
+
+    /// Pieces that start tags are made of, and that spoil them.
+    const ATTRS: [&str; 25] = [
+        "",
+        " ",
+        "\n",
+        "x",
+        "'",
+        " rid='7'",
+        " rid=\"8\"",
+        "rid='7'",
+        " rid ='7'",
+        " rid='7' ",
+        " Rid='7'",
+        " sid='a'",
+        " sid='&amp;'",
+        " sid='>'",
+        " sid='\u{e9}'",
+        " sid=\"'\"",
+        " ack='1'",
+        " pause='3'",
+        " type='terminate'",
+        " to='x y'",
+        " xml:lang='en'",
+        " xmlfoo='1'",
+        " xmlns:p='q'",
+        ">",
+        "<",
+    ];
+
+    const ENDS: [&str; 24] = [
+        "",
+        "/>",
+        " />",
+        "/ >",
+        "/></body>",
+        ">",
+        "></body>",
+        "></body ></body>",
+        "> </body>",
+        ">text</body>",
+        "><message/></body>",
+        "><message/> </body>",
+        "><message/></body><body></body>",
+        "><message/><message/></body>",
+        "><message></body>",
+        "></message></body>",
+        "><message to=\"x\">&lt;<a>b<c/></a></message></body>",
+        "><presence xmlns='jabber:client'><body>\u{20ac}</body></presence></body>",
+        "><iq type='get'><p:q/></iq></body>",
+        "><p:message/></body>",
+        "><!-- c --></body>",
+        "><?x y?></body>",
+        "><?xml version='1.0'?><iq/></body>",
+        "><![CDATA[x]]></body>",
+    ];
+
+    /// Whether it is usual; if so it is read as if it was not.
+    fn is_usual(text: &str, limits: &Limits) -> bool {
+        let text = text.trim_matches(is_space);
+        let Some(usual) = Body::usual(text, limits) else { return false };
+        let by_the_book = Body::unusual(text, limits).map(|body| format!("{body:?}"));
+        assert_eq!(Ok(format!("{usual:?}")), by_the_book, "{text}");
+        true
+    }
+
+    #[test]
+    fn what_is_usual_reads_as_everything_else() {
+        let narrow = Limits { depth_max: 3, attrs_max: 3, elements_max: 3, ..Limits::DEFAULT };
+        let mut usual = 0;
+        for (ns, first) in NS.iter().flat_map(|ns| ATTRS.map(|attr| (ns, attr))) {
+            for (second, end) in ATTRS.iter().flat_map(|attr| ENDS.map(|end| (attr, end))) {
+                let text = format!("<body{ns}{first}{second}{end}");
+                usual += u32::from(is_usual(&text, &Limits::DEFAULT)) + u32::from(is_usual(&text, &narrow));
+            }
+        }
+        assert!((500..20_000).contains(&usual), "{usual} were");
+    }
+
+    #[test]
+    fn what_clients_send_is_usual() {
+        let start = "<body rid='7' xmlns='http://jabber.org/protocol/httpbind' sid='00000000000000000000000000000007'";
+        for rest in [
+            "/>",
+            " />",
+            "></body>",
+            " ack='3' key='f'/>",
+            " type='terminate'><presence type='unavailable'/></body>",
+            "><message to='a@b'><body>&lt;\u{20ac}\n</body></message></body>",
+            "><iq type=\"get\"/></body>",
+        ] {
+            assert!(is_usual(&format!("{start}{rest}"), &Limits::DEFAULT), "{rest}");
+        }
+    }
 }

@@ -60,8 +60,20 @@ impl Sid {
 
     /// From the attribute's text.
     pub fn parse(text: &str) -> Sid {
-        let ours = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if ours { u128::from_str_radix(text, 16).map_or(Sid::NEVER, |n| Sid(n.to_be_bytes())) } else { Sid::NEVER }
+        let digit = |d: u8| match d {
+            b'0'..=b'9' => Some(d - b'0'),
+            b'a'..=b'f' => Some(d - b'a' + 10),
+            _ => None,
+        };
+        let mut sid = Sid::NEVER;
+        if text.len() != 2 * sid.0.len() {
+            return Sid::NEVER;
+        }
+        for (byte, pair) in sid.0.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else { return Sid::NEVER };
+            *byte = high << 4 | low;
+        }
+        sid
     }
 }
 

@@ -84,6 +84,7 @@ mod keys;
 mod session;
 mod settings;
 mod time;
+mod usual;
 mod write;
 
 pub use body::{Ask, Body, Payload};

@@ -204,11 +204,10 @@ impl<T> Replay<T> {
         self.retain(|k| k.rid.number() == rid);
     }
 
-    /// Only these stay; a single one needs no room elsewhere.
+    /// Only these stay. A single one needs no room elsewhere; several are on their way out, and others in.
     fn retain(&mut self, stays: impl Fn(&Kept<T>) -> bool) {
-        let before = self.kept.len();
         self.kept.retain(|k| stays(k));
-        if self.kept.len() < before {
+        if self.kept.len() <= 1 {
             self.kept.shrink_to_fit();
         }
     }
