@@ -527,6 +527,6 @@ mod tests {
     #[test]
     fn a_session_takes_no_more_than_the_size_it_is_given() {
         let counts = 2 * size_of::<usize>();
-        assert!(size_of::<Live>() + counts <= 512, "{}", size_of::<Live>());
+        assert!(size_of::<Live>() + counts <= 384, "{}", size_of::<Live>());
     }
 }
