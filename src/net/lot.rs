@@ -25,7 +25,7 @@ use mio::{Events, Interest, Registry, Token};
 use parking_lot::Mutex;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
@@ -49,7 +49,7 @@ pub(crate) trait Resting: Send + Sized + 'static {
 }
 
 /// Tells when a connection has come to rest. Nobody looks at a clock when something happens: a timer looks from time to
-/// time whether something did.
+/// time whether something did. All look at the same moments, so that the system is woken for many at once.
 pub(crate) struct Doze {
     timer: Timer,
     stirred: bool,
@@ -57,9 +57,7 @@ pub(crate) struct Doze {
 
 impl Default for Doze {
     fn default() -> Doze {
-        let mut timer = Timer::default();
-        timer.wind(REST);
-        Doze { timer, stirred: true }
+        Doze { timer: Timer::at(Some(next_look())), stirred: true }
     }
 }
 
@@ -73,12 +71,20 @@ impl Doze {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timer.poll(cx));
-            self.timer.wind(REST);
+            self.timer.wind_to(next_look());
             if !std::mem::take(&mut self.stirred) {
                 return Poll::Ready(());
             }
         }
     }
+}
+
+/// When [`REST`] from now is over, up to a slot later.
+fn next_look() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(Instant::now);
+    let slots = (start.elapsed() + REST).as_nanos().div_ceil(SLOT.as_nanos());
+    start + SLOT * u32::try_from(slots).unwrap_or(u32::MAX)
 }
 
 /// See the module page.

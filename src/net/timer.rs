@@ -21,7 +21,12 @@ impl Timer {
 
     /// Begins anew.
     pub(crate) fn wind(&mut self, within: Duration) {
-        self.due = Some(Instant::now() + within);
+        self.wind_to(Instant::now() + within);
+    }
+
+    /// Begins anew, and goes off then.
+    pub(crate) fn wind_to(&mut self, due: Instant) {
+        self.due = Some(due);
     }
 
     pub(crate) fn stop(&mut self) {
