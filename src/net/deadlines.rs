@@ -73,7 +73,7 @@ impl<T: ?Sized> Deadlines<T> {
             return;
         }
         let slot = &mut state.slots[slot.number() as usize % SLOTS];
-        if let Some(at) = slot.iter().rposition(|other| std::ptr::eq(other.as_ptr(), item)) {
+        if let Some(at) = slot.iter().rposition(|other| std::ptr::addr_eq(other.as_ptr(), item)) {
             slot.swap_remove(at);
         }
     }

@@ -17,18 +17,19 @@
 //! A spot's lock orders the two sides: whoever parks holds it until the spot can be found, whoever wakes takes what
 //! rests out of it. A spot is used once.
 
-use super::deadlines::{Deadlines, SLOT};
+use super::deadlines::{Deadlines, SLOT, Slot};
 use super::timer::Timer;
 use crate::metrics;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 use parking_lot::Mutex;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// After so long without a word a connection is parked; it may take twice as long.
@@ -39,12 +40,14 @@ const EVENTS_MAX: usize = 1024;
 const SHARDS: usize = 16;
 
 /// What is left of a connection while it rests.
-pub(crate) trait Resting: Send + Sized + 'static {
+pub(crate) trait Resting: AsRawFd + Send + Sized + 'static {
     /// Where it rests.
     fn lot(&self) -> &Lot;
-    /// Its socket.
-    fn fd(&self) -> RawFd;
-    /// Something happened: goes on with a task of its own.
+    /// Where it stands among those that wait no longer than till some time.
+    fn slot(&self) -> Option<Slot> {
+        None
+    }
+    /// Something happened: goes on with a task of its own. Whoever woke it may hold a lock; the runtime is entered.
     fn go_on(self);
 }
 
@@ -94,6 +97,7 @@ pub(crate) struct Lot {
     spots: [Mutex<Spots>; SHARDS],
     /// Those that wait no longer than till some time.
     deadlines: Deadlines<dyn Sleeper>,
+    runtime: Handle,
 }
 
 type Spots = Vec<Option<Arc<dyn Sleeper>>>;
@@ -115,22 +119,20 @@ trait Sleeper: Send + Sync {
 }
 
 impl Lot {
-    /// An empty one, and what [`Lot::drive`] needs.
-    pub(crate) fn new(now: Instant) -> io::Result<(Arc<Lot>, mio::Poll)> {
+    /// An empty one on this runtime, and what [`Lot::drive`] needs.
+    pub(crate) fn new(now: Instant) -> io::Result<(Arc<Lot>, Sockets)> {
         let poll = mio::Poll::new()?;
         let sockets = poll.registry().try_clone()?;
-        Ok((Arc::new(Lot { sockets, spots: Default::default(), deadlines: Deadlines::new(now) }), poll))
+        // SAFETY: a poll has one descriptor from its making to its drop, and is not taken out of there.
+        let poll = unsafe { AsyncFd::register_with_interest(Pollable(poll), tokio::io::Interest::READABLE)? };
+        let (spots, deadlines, runtime) = (Default::default(), Deadlines::new(now), Handle::current());
+        Ok((Arc::new(Lot { sockets, spots, deadlines, runtime }), Sockets(poll)))
     }
 
     /// Wakes those whose socket has something, or whose time has come, until it is told to stop.
-    pub(crate) async fn drive(self: Arc<Lot>, poll: mio::Poll, stop: CancellationToken) {
+    pub(crate) async fn drive(self: Arc<Lot>, sockets: Sockets, stop: CancellationToken) {
+        let Sockets(mut poll) = sockets;
         let mut events = Events::with_capacity(EVENTS_MAX);
-        // SAFETY: a poll has one descriptor from its making to its drop, and is not taken out of here.
-        let poll = unsafe { AsyncFd::register_with_interest(Pollable(poll), tokio::io::Interest::READABLE) };
-        let mut poll = match poll {
-            Ok(poll) => poll,
-            Err(e) => return tracing::error!("connections at rest cannot be heard: {e}"),
-        };
         let mut slots = tokio::time::interval(SLOT);
         slots.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -165,9 +167,9 @@ impl Lot {
     }
 
     /// Wakes what rests in this spot at that time, or up to a slot later.
-    pub(crate) fn wake_at<R: Resting>(&self, when: Instant, spot: &Arc<Spot<R>>) {
+    pub(crate) fn wake_at<R: Resting>(&self, when: Instant, spot: &Arc<Spot<R>>) -> Slot {
         let spot: Arc<dyn Sleeper> = spot.clone();
-        self.deadlines.put(when, &spot);
+        self.deadlines.put(when, &spot)
     }
 
     fn find(&self, token: Token) -> Option<Arc<dyn Sleeper>> {
@@ -213,7 +215,7 @@ impl<R: Resting> Spot<R> {
         if matches!(*state, State::Left) {
             return Err(resting);
         }
-        let fd = resting.fd();
+        let fd = resting.as_raw_fd();
         if resting.lot().enter(fd, self.clone()).is_err() {
             *state = State::Left;
             resting.lot().leave(fd);
@@ -223,10 +225,15 @@ impl<R: Resting> Spot<R> {
         Ok(())
     }
 
-    fn leave(&self) -> Option<R> {
+    fn leave(self: &Arc<Self>) -> Option<R> {
         let mut state = self.0.lock();
         let State::Taken(resting) = std::mem::replace(&mut *state, State::Left) else { return None };
-        resting.lot().leave(resting.fd());
+        resting.lot().leave(resting.as_raw_fd());
+        if let Some(slot) = resting.slot() {
+            // What is left in the wheel would keep the spot's memory until its time has come.
+            let spot: &dyn Sleeper = &**self;
+            resting.lot().deadlines.take_back(slot, spot);
+        }
         Some(resting)
     }
 }
@@ -234,6 +241,8 @@ impl<R: Resting> Spot<R> {
 impl<R: Resting> Sleeper for Spot<R> {
     fn wake_up(self: Arc<Self>) {
         if let Some(resting) = self.leave() {
+            let runtime = resting.lot().runtime.clone();
+            let _in = runtime.enter();
             resting.go_on();
         }
     }
@@ -245,10 +254,13 @@ impl<R: Resting> Wake for Spot<R> {
     }
 }
 
+/// The sockets of all who rest.
+pub(crate) struct Sockets(AsyncFd<Pollable>);
+
 /// The poll, as something that can be polled.
 struct Pollable(mio::Poll);
 
-impl std::os::fd::AsRawFd for Pollable {
+impl AsRawFd for Pollable {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
@@ -259,21 +271,27 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
     use tokio::sync::mpsc;
 
     struct Quiet {
         lot: Arc<Lot>,
         io: TcpStream,
         woken: mpsc::UnboundedSender<TcpStream>,
+        slot: Option<Slot>,
+    }
+
+    impl AsRawFd for Quiet {
+        fn as_raw_fd(&self) -> RawFd {
+            self.io.as_raw_fd()
+        }
     }
 
     impl Resting for Quiet {
         fn lot(&self) -> &Lot {
             &self.lot
         }
-        fn fd(&self) -> RawFd {
-            self.io.as_raw_fd()
+        fn slot(&self) -> Option<Slot> {
+            self.slot
         }
         fn go_on(self) {
             let _ = self.woken.send(self.io);
@@ -302,7 +320,7 @@ mod tests {
             let theirs = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
             let (io, _) = self.listener.accept().unwrap();
             io.set_nonblocking(true).unwrap();
-            (Quiet { lot: self.lot.clone(), io, woken: self.tell.clone() }, theirs)
+            (Quiet { lot: self.lot.clone(), io, woken: self.tell.clone(), slot: None }, theirs)
         }
     }
 
@@ -323,7 +341,7 @@ mod tests {
         let mut scene = scene();
         for ends in [false, true] {
             let (quiet, mut theirs) = scene.quiet();
-            let fd = quiet.fd();
+            let fd = quiet.as_raw_fd();
             assert!(Spot::new().park(quiet).is_ok());
             assert_eq!(scene.lot.taken(), 1);
             if ends {
@@ -358,7 +376,7 @@ mod tests {
         waker.wake();
         assert!(scene.woken.try_recv().is_err(), "it is not there any more");
         // The same socket, parked again.
-        let again = Quiet { lot: scene.lot.clone(), io: mine, woken: scene.tell.clone() };
+        let again = Quiet { lot: scene.lot.clone(), io: mine, woken: scene.tell.clone(), slot: None };
         assert!(Spot::new().park(again).is_ok());
         scene.woken.recv().await.unwrap();
     }
@@ -383,6 +401,19 @@ mod tests {
         assert!(spot.park(quiet).is_ok());
         scene.woken.recv().await.unwrap();
         assert!(Instant::now() >= due);
+    }
+
+    #[tokio::test]
+    async fn the_wheel_keeps_nothing_of_what_was_woken_before() {
+        let mut scene = scene();
+        let (mut quiet, mut theirs) = scene.quiet();
+        let spot = Spot::new();
+        quiet.slot = Some(scene.lot.wake_at(Instant::now() + SLOT * 400, &spot));
+        assert_eq!(Arc::weak_count(&spot), 1);
+        assert!(spot.clone().park(quiet).is_ok());
+        theirs.write_all(b"x").unwrap();
+        scene.woken.recv().await.unwrap();
+        assert_eq!(Arc::weak_count(&spot), 0);
     }
 
     #[tokio::test]

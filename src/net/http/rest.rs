@@ -4,6 +4,7 @@ use super::owed::Line;
 use super::request::Reader;
 use super::{Conn, Serves, Via};
 use crate::net::World;
+use crate::net::deadlines::Slot;
 use crate::net::lot::{Doze, Lot, Resting, Spot};
 use crate::net::timer::Timer;
 use crate::net::wire::Still;
@@ -22,6 +23,7 @@ pub(super) struct Rest {
     owed: Line,
     /// When it ends, if nothing comes.
     due: Option<Instant>,
+    slot: Option<Slot>,
 }
 
 impl Conn {
@@ -49,10 +51,8 @@ impl Conn {
         };
         let due = timer.due();
         let lot = world.lot.clone();
-        let rest = Rest { world, still, direct, deaf, serves, owed, due };
-        if let Some(due) = due {
-            lot.wake_at(due, &spot);
-        }
+        let slot = due.map(|due| lot.wake_at(due, &spot));
+        let rest = Rest { world, still, direct, deaf, serves, owed, due, slot };
         spot.park(rest).err().and_then(Rest::stand_up)
     }
 }
@@ -60,11 +60,17 @@ impl Conn {
 impl Rest {
     /// The connection again. None when the system has no room for it: then it is over.
     fn stand_up(self) -> Option<Conn> {
-        let Rest { world, still, direct, deaf, serves, owed, due } = self;
+        let Rest { world, still, direct, deaf, serves, owed, due, .. } = self;
         let wire =
             still.into_wire().inspect_err(|e| tracing::warn!("a connection that was parked is lost: {e}")).ok()?;
         let (reader, timer, doze) = (Reader::default(), Timer::at(due), Doze::default());
         Some(Conn { world, wire, direct, reader, owed, timer, doze, deaf, serves })
+    }
+}
+
+impl AsRawFd for Rest {
+    fn as_raw_fd(&self) -> RawFd {
+        self.still.as_raw_fd()
     }
 }
 
@@ -73,14 +79,11 @@ impl Resting for Rest {
         &self.world.lot
     }
 
-    fn fd(&self) -> RawFd {
-        self.still.as_raw_fd()
+    fn slot(&self) -> Option<Slot> {
+        self.slot
     }
 
     fn go_on(self) {
-        // Whoever wakes it has other things to do, and may hold a lock.
-        let runtime = self.world.runtime.clone();
-        let _in = runtime.enter();
         if let Some(conn) = self.stand_up() {
             conn.go();
         }

@@ -238,19 +238,18 @@ impl Rest {
     }
 }
 
+impl AsRawFd for Rest {
+    fn as_raw_fd(&self) -> RawFd {
+        self.still.as_raw_fd()
+    }
+}
+
 impl Resting for Rest {
     fn lot(&self) -> &Lot {
         &self.live.world.lot
     }
 
-    fn fd(&self) -> RawFd {
-        self.still.as_raw_fd()
-    }
-
     fn go_on(self) {
-        // Whoever wakes it has other things to do, and may hold a lock.
-        let runtime = self.live.world.runtime.clone();
-        let _in = runtime.enter();
         if let Some(conn) = self.stand_up() {
             conn.go();
         }

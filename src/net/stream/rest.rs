@@ -76,19 +76,18 @@ impl<F: Framing> Rest<F> {
     }
 }
 
+impl<F: Framing> AsRawFd for Rest<F> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.still.as_raw_fd()
+    }
+}
+
 impl<F: Framing> Resting for Rest<F> {
     fn lot(&self) -> &Lot {
         &self.world.lot
     }
 
-    fn fd(&self) -> RawFd {
-        self.still.as_raw_fd()
-    }
-
     fn go_on(self) {
-        // Whoever wakes it has other things to do, and may hold a lock.
-        let runtime = self.world.runtime.clone();
-        let _in = runtime.enter();
         if let Some(conn) = self.stand_up() {
             conn.go();
         }
